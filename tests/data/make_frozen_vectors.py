@@ -3,11 +3,11 @@
     python3 -m venv torchenv && torchenv/bin/pip install torch==2.13.0 numpy
     torchenv/bin/python tests/data/make_frozen_vectors.py [optimizers] [cells] [stacks] [losses]
 
-Everything is float64, on the CPU, and drawn from one seed for each case. Inputs (weights, data, states,
-cotangents) are whole multiples of 1/64: exact in any arithmetic, and small when compressed. A case is a prefix
-of the keys of its .npz file, such as "lstm_bias/grad/weight_ih"; README.md beside this file has every key. In
-short, for optimizers.npz: "problem/..." is the start, the data and the given gradients, "<config>/open/..." and
-"<config>/closed/..." are the parameters after the steps listed in "kept", "clip/..." is one clip.
+Everything is float64, on the CPU, and drawn from one seed for each case. Inputs (weights, data, states and
+cotangents) are whole multiples of 1/64: exact in any arithmetic, and small when compressed. A case is a
+prefix of the keys of its .npz file, such as "lstm_bias/grad/weight_ih"; README.md beside this file has them
+all. In short, for optimizers.npz: "problem/..." is the start, the data and the given gradients,
+"CONFIG/open/..." and "CONFIG/closed/..." are the parameters after the kept steps, "clip/..." is one clip.
 """
 
 import json
