@@ -1,0 +1,1 @@
+"""The engine: operations, the graph they record, and its derivatives. Needs numpy only."""

@@ -1,0 +1,286 @@
+"""The recorded graph: its nodes in an order in which parents come first, and the context in which it is recorded.
+
+Every reader (autodiff, drawing, checking) goes through :class:`Graph`; nothing else walks ``parents``. A node's
+creation stamp is its sort key: an operation is always younger than its arguments, so sorting by age sorts
+topologically, without recursion and without looking at the edges twice.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import itertools
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, replace
+from operator import attrgetter
+from typing import Any, TypeVar
+
+from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError
+from tinygrad_rnn.core.op import LEAF, Carrier
+
+Node = Any  # a Value or a Tensor; their class stands above this module
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class Recording:
+    """What holds while nodes are made, in one thread or task.
+
+    Attributes:
+        on: whether operations are recorded (False inside ``no_grad``).
+        scope: the names of the enclosing scopes, such as ``("layer 0", "t=3")``.
+        transforms: the enclosing transformations, outermost first, such as ``("jacobian", "grad")``.
+    """
+
+    on: bool = True
+    scope: tuple[str, ...] = ()
+    transforms: tuple[str, ...] = ()
+
+
+RECORDING: ContextVar[Recording] = ContextVar("tinygrad_rnn.recording", default=Recording())  # noqa: B039 - frozen
+next_stamp = itertools.count(1).__next__
+_stamp = attrgetter("_stamp")
+
+
+@contextmanager
+def recording(**changes: Any) -> Iterator[Recording]:
+    """Record with ``changes`` to the current context; restored on leaving, whatever happens."""
+    state = replace(RECORDING.get(), **changes)
+    token = RECORDING.set(state)
+    try:
+        yield state
+    finally:
+        RECORDING.reset(token)
+
+
+@contextmanager
+def scope(name: str) -> Iterator[None]:
+    """Put the nodes made inside into the scope ``name``, within the scopes around it.
+
+    A drawing puts a scope's nodes into one cluster; a checker names it. Threads and tasks do not see each other's.
+
+    Raises:
+        TypeError: ``name`` is not a text.
+    """
+    if not isinstance(name, str):
+        raise TypeError(f"scope: name must be a str such as 't=3', got {type(name).__name__}")
+    with recording(scope=(*RECORDING.get().scope, name)):
+        yield
+
+
+class no_grad:  # noqa: N801 - used as a word: ``with tr.no_grad():``
+    """Record nothing inside: results are constants. A context manager and a decorator.
+
+    It holds in the thread or asyncio task that entered it. Inside a generator a ``with`` stays in force while the
+    generator is suspended, as for every context variable; decorating the generator function instead wraps each
+    resumption, so that its caller never sees it.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> x = tr.Value(3.0)
+        >>> with tr.no_grad():
+        ...     y = x * x
+        >>> y.kind
+        'constant'
+    """
+
+    __slots__ = ("_tokens",)
+
+    def __init__(self) -> None:
+        self._tokens: list[Any] = []
+
+    def __enter__(self) -> None:
+        self._tokens.append(RECORDING.set(replace(RECORDING.get(), on=False)))
+
+    def __exit__(self, *exception: object) -> None:
+        RECORDING.reset(self._tokens.pop())
+
+    def __call__(self, function: F) -> F:
+        if inspect.isgeneratorfunction(function):
+
+            @functools.wraps(function)
+            def resumed(*args: Any, **kwargs: Any) -> Any:
+                return (yield from _Resumptions(function(*args, **kwargs)))
+
+            return resumed  # type: ignore[return-value]
+
+        @functools.wraps(function)
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            with no_grad():
+                return function(*args, **kwargs)
+
+        return wrapped  # type: ignore[return-value]
+
+
+class _Resumptions:
+    """A generator each of whose resumptions runs under ``no_grad``."""
+
+    __slots__ = ("_generator",)
+
+    def __init__(self, generator: Any) -> None:
+        self._generator = generator
+
+    def __iter__(self) -> _Resumptions:
+        return self
+
+    def __next__(self) -> Any:
+        return self.send(None)
+
+    def send(self, value: Any) -> Any:
+        with no_grad():
+            return self._generator.send(value)
+
+    def throw(self, *exception: Any) -> Any:
+        with no_grad():
+            return self._generator.throw(*exception)
+
+    def close(self) -> None:
+        with no_grad():
+            self._generator.close()
+
+
+def ancestors(outputs: Sequence[Node], *, stop: frozenset[Node] = frozenset(), active: bool = False) -> list[Node]:
+    """Return the nodes that ``outputs`` are computed from, outputs included, parents first.
+
+    Args:
+        outputs: where to start.
+        stop: nodes whose own parents are not visited.
+        active: leave out what no differentiable leaf feeds, and refuse a stale graph.
+
+    Raises:
+        GraphCycleError: a node is its own ancestor.
+        GraphMutationError: with ``active``, a leaf was assigned after an operation had used it.
+    """
+    seen = set(outputs)
+    stack = list(seen) if not stop else [n for n in seen if n not in stop]
+    stale = []
+    while stack:
+        node = stack.pop()
+        age = node._stamp
+        for parent in node._parents:
+            if parent._stamp >= age:
+                stale.append((parent, node))
+            if parent not in seen:
+                if active and not parent._call.active:
+                    continue
+                seen.add(parent)
+                if parent not in stop:
+                    stack.append(parent)
+    if stale:
+        return _without_order_of_age(seen, stale, active)
+    return sorted(seen, key=_stamp)
+
+
+def _without_order_of_age(seen: set[Node], stale: list[tuple[Node, Node]], active: bool) -> list[Node]:
+    """Return the order where a leaf was assigned after use: leaves first. Refuse what has no order at all."""
+    for parent, child in stale:
+        if parent._parents:
+            raise GraphCycleError(
+                f"{parent!r} is an argument of {child!r} and is made from it: a cycle has no topological order. "
+                "A recurrent network feeds its state back into itself; unroll it over time (tr.unroll) to remove the cycle"
+            )
+        if active and parent._call is LEAF:
+            name = f"leaf {parent.name!r}" if parent.name else f"an unnamed leaf of shape {parent.shape}"
+            raise GraphMutationError(
+                f"{name} was assigned new data after operation {child._call.op.name!r} had used it: "
+                "the recorded graph no longer describes it. Run the forward pass again, then backward"
+            )
+    return sorted(seen, key=lambda node: (bool(node._parents), node._stamp))
+
+
+class Graph:
+    """The nodes that some outputs are computed from, in topological order. Immutable.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> x = tr.Value(2.0, name="x")
+        >>> print(tr.Graph.of(x * x + 1))
+        0: x = leaf 2
+        1: constant 1
+        2: multiply(0, 0) = 4
+        3: add(2, 1) = 5
+    """
+
+    __slots__ = ("__weakref__", "_index", "nodes", "outputs", "parent_indices")
+
+    nodes: tuple[Node, ...]
+    outputs: tuple[Node, ...]
+    parent_indices: tuple[tuple[int, ...], ...]
+
+    def __init__(self, nodes: Sequence[Node], outputs: Sequence[Node]) -> None:
+        index = {node: i for i, node in enumerate(nodes)}
+        set_field = functools.partial(object.__setattr__, self)
+        set_field("nodes", tuple(nodes))
+        set_field("outputs", tuple(outputs))
+        set_field("_index", index)
+        set_field("parent_indices", tuple(tuple(index[p] for p in node._parents) for node in nodes))
+
+    @classmethod
+    def of(cls, *outputs: Node) -> Graph:
+        """Return the graph of ``outputs``: every node that they are computed from, each once, parents first.
+
+        A node's index is its identity for every reader, so two runs of a program number alike.
+
+        Raises:
+            TypeError: an output is not a Value or Tensor, or there is none.
+            GraphCycleError: a node is its own ancestor.
+        """
+        if not outputs:
+            raise TypeError("Graph.of: needs at least one Value or Tensor, got none")
+        for output in outputs:
+            if not isinstance(output, Carrier):
+                raise TypeError(f"Graph.of: every output must be a Value or Tensor, got {type(output).__name__}")
+        return cls(ancestors(outputs), outputs)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        raise AttributeError(f"a Graph is immutable: cannot set {name!r}")
+
+    def __len__(self) -> int:
+        return len(self.nodes)
+
+    def __iter__(self) -> Iterator[Node]:
+        return iter(self.nodes)
+
+    def __getitem__(self, index: int) -> Node:
+        return self.nodes[index]
+
+    def __contains__(self, node: object) -> bool:
+        return node in self._index  # type: ignore[attr-defined]
+
+    def index(self, node: Node) -> int:
+        """Return the index of ``node``.
+
+        Raises:
+            ValueError: the node does not belong to this graph.
+        """
+        try:
+            return int(self._index[node])  # type: ignore[attr-defined]
+        except KeyError:
+            raise ValueError(f"{node!r} does not belong to this graph of {len(self)} nodes") from None
+
+    def local_vjp(self, node: Node, cotangent: Any) -> tuple[Any, ...]:
+        """Return, for each parent of ``node``, local derivative times ``cotangent``: one step of backpropagation.
+
+        The entry of a parent that has no derivative (a constant, an index) is None.
+
+        Raises:
+            ValueError: the node is not of this graph, or the cotangent has another shape.
+        """
+        self.index(node)
+        return tuple(node._local_vjp(cotangent))
+
+    def __repr__(self) -> str:
+        return f"<Graph of {len(self)} nodes, {len(self.outputs)} outputs>"
+
+    def __str__(self) -> str:
+        return "\n".join(self._line(i) for i in range(len(self)))
+
+    def _line(self, i: int) -> str:
+        node = self.nodes[i]
+        what = node.kind if node.op is None else f"{node.op.name}({', '.join(map(str, self.parent_indices[i]))})"
+        name = f"{node.name} = " if node.name else ""
+        at = f"  [{', '.join(node.scope)}]" if node.scope else ""
+        join = " " if node.op is None else " = "
+        return f"{i}: {name}{what}{join}{node._summary()}{at}"
