@@ -1,0 +1,87 @@
+"""What a module does with an argument before it makes any node: its carrier, its dtype, its shape."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.carriers import constant
+from tinygrad_rnn.core.graph import Node
+from tinygrad_rnn.core.tensor import Tensor
+from tinygrad_rnn.core.value import Value
+
+Axis = str | tuple[str, int]
+Shape = tuple[int, ...]
+
+
+def real(argument: str, item: Any, dtype: np.dtype[Any]) -> Tensor | np.ndarray:
+    """Return a Tensor as it is and anything else as an array of ``dtype``; makes no node.
+
+    Raises:
+        TypeError: a Value, or something that holds no real numbers.
+    """
+    if isinstance(item, Tensor):
+        return item
+    if isinstance(item, Value):
+        raise TypeError(
+            f"{argument} must be a Tensor or an array, got a Value; stack([...]) makes a Tensor of Values"
+        )
+    array = np.asarray(item)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
+    return array.astype(dtype, copy=False)
+
+
+def carry(item: Tensor | np.ndarray, dtype: np.dtype[Any]) -> Node:
+    """Return ``item`` as a node of ``dtype``: an array becomes a constant, another Tensor is cast."""
+    if not isinstance(item, Tensor):
+        return constant(item)
+    return item if item.dtype == dtype else ops.astype(item, dtype)
+
+
+def require_shape(argument: str, shape: Shape, *expected: tuple[Axis, ...]) -> None:
+    """Raise a ValueError unless ``shape`` fits one of those expected.
+
+    Args:
+        argument: who asks for what, such as ``"RNNCell: x"``.
+        shape: the shape that was given.
+        expected: each axis is a name, or a name with its size.
+
+    Example:
+        >>> require_shape("RNN: x", (7, 2, 3), ("T", "B", ("I", 4)), ("T", ("I", 4)))
+        Traceback (most recent call last):
+        ValueError: RNN: x must have shape (T, B, I=4) or (T, I=4), got (7, 2, 3)
+    """
+    if not any(_fits(shape, axes) for axes in expected):
+        legal = " or ".join(_printed(axes) for axes in expected)
+        raise ValueError(f"{argument} must have shape {legal}, got {shape}")
+
+
+def _fits(shape: Shape, axes: tuple[Axis, ...]) -> bool:
+    return len(shape) == len(axes) and all(
+        isinstance(axis, str) or axis[1] == size for axis, size in zip(axes, shape, strict=True)
+    )
+
+
+def _printed(axes: tuple[Axis, ...]) -> str:
+    texts = [axis if isinstance(axis, str) else f"{axis[0]}={axis[1]}" for axis in axes]
+    return f"({texts[0]},)" if len(texts) == 1 else f"({', '.join(texts)})"
+
+
+def positive(argument: str, size: int) -> int:
+    """Return ``size`` if it is an integer of at least 1, else raise."""
+    if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
+        raise TypeError(f"{argument} must be an integer, got {type(size).__name__}")
+    if size < 1:
+        raise ValueError(f"{argument} must be at least 1, got {size}")
+    return int(size)
+
+
+def float_dtype(argument: str, dtype: Any) -> np.dtype[Any]:
+    """Return ``dtype`` as numpy's float32 or float64, else raise a TypeError."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found not in (np.dtype(np.float32), np.dtype(np.float64)):
+        raise TypeError(f"{argument} must be float32 or float64, got {found}")
+    return found

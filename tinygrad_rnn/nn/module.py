@@ -1,0 +1,163 @@
+"""``Module``: a tree of parameters with names; ``functional_call``: the same with other parameters."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Self
+
+import numpy as np
+
+from tinygrad_rnn.core.carriers import constant
+from tinygrad_rnn.core.graph import Node
+from tinygrad_rnn.core.tree import Parameterized
+from tinygrad_rnn.core.value import Value
+from tinygrad_rnn.core.variable import Variable
+from tinygrad_rnn.nn.inputs import real
+
+
+class Module(Parameterized):
+    """Base of every network: a subclass sets attributes and defines ``__call__``; no ``super()`` is needed.
+
+    A parameter is a leaf Value or Tensor that is an attribute, or lies in a list, tuple, dict or module
+    that is one. Its name is the path to it, joined by dots: ``"rnn.weight_hh_l0"``, ``"layers.0.bias"``. A
+    leaf with two paths (a tied weight) is one parameter, under the first of its names.
+
+    Example:
+        >>> import numpy as np, tinygrad_rnn as tr
+        >>> class Reader(tr.nn.Module):
+        ...     def __init__(self, rng):
+        ...         self.cell = tr.nn.RNNCell(3, 2, rng=rng)
+        ...         self.readout = tr.nn.Linear(2, 1, rng=rng)
+        ...     def __call__(self, x, h):
+        ...         return self.readout(self.cell(x, h))
+        >>> reader = Reader(np.random.default_rng(0))
+        >>> list(reader.named_parameters())[:3]
+        ['cell.weight_ih', 'cell.weight_hh', 'cell.bias_ih']
+    """
+
+    __call__: Callable[..., Any]
+
+    def named_parameters(self) -> dict[str, Node]:
+        """Return each parameter under its dotted name, in the order in which the attributes were set."""
+        return dict(_leaves(self, "", set()))
+
+    def parameters(self) -> list[Node]:
+        """Return the parameters alone."""
+        return list(self.named_parameters().values())
+
+    def zero_grad(self) -> None:
+        """Reset the gradient of every parameter to "not computed"."""
+        for leaf in self.parameters():
+            leaf.grad = None
+
+    def state_dict(self) -> dict[str, np.ndarray]:
+        """Return a copy of each parameter's array under its name; ``()`` arrays for Values."""
+        return {name: np.array(leaf.data) for name, leaf in self.named_parameters().items()}
+
+    def load_state_dict(self, state: Mapping[str, Any]) -> None:
+        """Copy the arrays of ``state`` into the parameters, in the module's own dtypes; all of them or none.
+
+        Raises:
+            ValueError: a key is missing or unknown, or an array has another shape.
+            TypeError: an array does not hold real numbers.
+        """
+        own = self.named_parameters()
+        items = _matched("load_state_dict", own, state)
+        for name, leaf in own.items():
+            leaf.data = items[name].data
+
+    def with_parameters(self, named: Mapping[str, Any]) -> Self:
+        """Return a shallow copy of the module tree that holds ``named`` in place of its own.
+
+        Args:
+            named: under each name of ``named_parameters`` a Value or Tensor, used as it is, or an array,
+                which becomes a constant of the replaced parameter's dtype.
+
+        Raises:
+            ValueError: a name is missing or unknown, or an item has another shape.
+        """
+        own = self.named_parameters()
+        matched = _matched(type(self).__name__, own, named)
+        copied: Self = _replaced(self, {id(leaf): matched[name] for name, leaf in own.items()}, {})
+        return copied
+
+
+def functional_call(module: Module, named_parameters: Mapping[str, Any], *args: Any, **kwargs: Any) -> Any:
+    """Return ``module(*args, **kwargs)`` computed with ``named_parameters`` in place of the module's own.
+
+    The module itself is never changed: the call runs on a shallow copy of its tree.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> double = tr.nn.Linear(1, 1, bias=False)
+        >>> tr.functional_call(double, {"weight": [[2.0]]}, [21.0]).tolist()
+        [42.0]
+    """
+    return module.with_parameters(named_parameters)(*args, **kwargs)
+
+
+def _children(item: Any) -> Iterator[tuple[str, Any]]:
+    """The named things inside a module or a container; nothing inside anything else."""
+    if isinstance(item, Module):
+        yield from vars(item).items()
+    elif isinstance(item, dict):
+        yield from ((str(key), child) for key, child in item.items())
+    elif isinstance(item, (list, tuple)):
+        yield from ((str(index), child) for index, child in enumerate(item))
+
+
+def _leaves(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Node]]:
+    if id(item) in seen:
+        return
+    seen.add(id(item))
+    if isinstance(item, Variable):
+        if item.kind == "leaf":
+            yield path, item
+        return
+    for key, child in _children(item):
+        yield from _leaves(child, f"{path}.{key}" if path else key, seen)
+
+
+def _replaced(item: Any, replacements: dict[int, Any], memo: dict[int, Any]) -> Any:
+    """A copy of the containers and modules around the replaced leaves; everything else is shared."""
+    if id(item) in replacements:
+        return replacements[id(item)]
+    if id(item) in memo:
+        return memo[id(item)]
+    if isinstance(item, Module):
+        memo[id(item)] = new = copy.copy(item)
+        vars(new).update({key: _replaced(child, replacements, memo) for key, child in vars(item).items()})
+        return new
+    if type(item) is dict:
+        memo[id(item)] = mapping = dict(item)
+        mapping.update({key: _replaced(child, replacements, memo) for key, child in item.items()})
+        return mapping
+    if type(item) is list:
+        memo[id(item)] = items = list(item)
+        items[:] = [_replaced(child, replacements, memo) for child in item]
+        return items
+    if type(item) is tuple:
+        return tuple(_replaced(child, replacements, memo) for child in item)
+    return item
+
+
+def _matched(who: str, own: Mapping[str, Node], given: Mapping[str, Any]) -> dict[str, Node]:
+    """``given`` checked against ``own``: nodes as they are, arrays as constants of the parameter's dtype."""
+    missing = [name for name in own if name not in given]
+    extra = [name for name in given if name not in own]
+    if missing or extra:
+        wrong = [*(f"missing {name!r}" for name in missing), *(f"unknown {name!r}" for name in extra)]
+        legal = ", ".join(map(repr, own)) or "none"
+        raise ValueError(f"{who}: {', '.join(wrong)}; the parameters are {legal}")
+    return {name: _fitted(f"{who}: {name!r}", leaf, given[name]) for name, leaf in own.items()}
+
+
+def _fitted(where: str, leaf: Node, item: Any) -> Node:
+    """``item`` as a node that can stand in for ``leaf``."""
+    array = item if isinstance(item, Variable) else real(where, item, leaf.dtype)
+    if array.shape != leaf.shape:
+        raise ValueError(f"{where} must have shape {leaf.shape}, got {array.shape}")
+    if isinstance(array, Variable):
+        return array
+    return constant(array.item() if isinstance(leaf, Value) else array, name=leaf.name)
