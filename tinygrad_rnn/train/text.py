@@ -98,7 +98,7 @@ class Text:
     (' efhinostw', 17)
     >>> train, held_out = text.split(0.25)
     >>> train.characters, held_out.characters
-    ('one fish two', ' fish')
+    ('one fish two ', 'fish')
     """
 
     characters: str
