@@ -1,11 +1,73 @@
-"""tinygrad_rnn: the instrument for backpropagation through time."""
+"""tinygrad_rnn: the instrument for backpropagation through time.
 
+A recurrent network is literally unrolled into a feedforward graph of ``Value`` (float) or ``Tensor`` (array) nodes, which
+is sorted, differentiated, drawn and checked. The names here are the public ones; ``tr`` is the usual short name.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tinygrad_rnn import nn
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant, detach
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
 from tinygrad_rnn.core.graph import Graph, no_grad, scope
 from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.primitives import add_n
+from tinygrad_rnn.core.scalarize import Scalarized, scalarize
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.transforms import grad, hessian, hvp, jacobian, jvp, value_and_grad, vjp
 from tinygrad_rnn.core.value import Value
+from tinygrad_rnn.nn.losses import binary_cross_entropy, cross_entropy, mean_squared_error
+from tinygrad_rnn.nn.module import functional_call
+from tinygrad_rnn.nn.unroll import Unrolled, unroll
+
+if TYPE_CHECKING:
+    from tinygrad_rnn import testing, train, viz
+    from tinygrad_rnn.viz import draw
+
+__version__ = "0.1.0"
+__all__ = [
+    "Graph",
+    "GraphCycleError",
+    "GraphMutationError",
+    "Op",
+    "Scalarized",
+    "Tensor",
+    "TraceError",
+    "Unrolled",
+    "Value",
+    "add_n",
+    "binary_cross_entropy",
+    "constant",
+    "cross_entropy",
+    "detach",
+    "draw",
+    "functional_call",
+    "grad",
+    "hessian",
+    "hvp",
+    "jacobian",
+    "jvp",
+    "mean_squared_error",
+    "nn",
+    "no_grad",
+    "ops",
+    "scalarize",
+    "scope",
+    "testing",
+    "train",
+    "unroll",
+    "value_and_grad",
+    "vjp",
+    "viz",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use what the engine itself does not need."""
+    if name in ("testing", "train", "viz"):
+        return import_module(f"tinygrad_rnn.{name}")
+    if name == "draw":
+        return import_module("tinygrad_rnn.viz").draw
+    raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")

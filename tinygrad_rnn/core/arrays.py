@@ -63,12 +63,16 @@ def taken_in(what: str, data: Any, *, leaf: bool) -> Any:
         TypeError: the dtype is not float64 or float32 (nor, unless ``leaf``, integer or boolean).
     """
     if isinstance(data, Carrier):
-        raise TypeError(f"{what}: already a {type(data).__name__}; use it as it is, or its .data for a new leaf")
+        raise TypeError(
+            f"{what}: already a {type(data).__name__}; use it as it is, or its .data for a new leaf"
+        )
     is_array = isinstance(data, (np.ndarray, np.generic))
     try:
         array = np.array(data, order="C", copy=True, subok=False)
     except (ValueError, TypeError) as error:
-        raise TypeError(f"{what}: not an array of numbers ({error}); Values are joined by tr.ops.stack") from None
+        raise TypeError(
+            f"{what}: not an array of numbers ({error}); Values are joined by tr.ops.stack"
+        ) from None
     if not is_array and array.dtype.kind in "iu":
         array = array.astype(np.float64)
     if not is_array and array.size == 0:

@@ -14,31 +14,37 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as NODES  # noqa: N812 - the namespace in which rules record
-from tinygrad_rnn.core.graph import Node, ancestors, recording
+from tinygrad_rnn.core.graph import Node, ancestors, recording, refuse
+from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import Carrier, Op
 
 
-class Cotangents(dict[Node, Any]):
-    """The cotangent of each node so far. What another use of a node adds is summed here, and only here."""
+class Ledger:
+    """The cotangents of one backward pass. What another use of a node adds is summed here, and only here.
 
-    __slots__ = ("_owned", "wanted")
+    Attributes:
+        sums: the cotangent of each node so far; a plain dict, which the printed functions of Value write directly.
+        wanted: the nodes whose cotangent is of use; None for all.
+    """
+
+    __slots__ = ("_owned", "sums", "wanted")
 
     def __init__(self, wanted: set[Node] | None = None) -> None:
-        super().__init__()
-        self.wanted = wanted  # the nodes whose cotangent is of use; None for all
+        self.sums: dict[Node, Any] = {}
+        self.wanted = wanted
         self._owned: set[Node] = set()  # nodes whose array was made here, so that it may be added to in place
 
     def add(self, node: Node, contribution: Any) -> None:
         """Accumulate one use's contribution."""
-        old = self.get(node)
+        old = self.sums.get(node)
         if old is None:
-            self[node] = contribution
+            self.sums[node] = contribution
         elif contribution.__class__ is not np.ndarray:
-            self[node] = old + contribution
+            self.sums[node] = old + contribution
         elif node in self._owned:
             np.add(old, contribution, out=old)
         else:
-            self[node] = np.asarray(old + contribution)
+            self.sums[node] = np.asarray(old + contribution)
             if contribution.ndim:
                 self._owned.add(node)
 
@@ -49,7 +55,7 @@ def pullback(
     *,
     stop: frozenset[Node] = frozenset(),
     record: bool = False,
-) -> Cotangents:
+) -> dict[Node, Any]:
     """Return the cotangent of every node that ``outputs`` depend on, given the cotangents of the outputs.
 
     Args:
@@ -63,23 +69,39 @@ def pullback(
     """
     pairs = [(y, g) for y, g in zip(outputs, cotangents, strict=True) if y._call.active]
     nodes = ancestors([y for y, _ in pairs], stop=stop, active=True)
-    found = Cotangents(_between(nodes, stop) if stop else None)
+    wanted = _between(nodes, stop) if stop else None
+    if wanted is not None:
+        nodes = [node for node in nodes if node in wanted]
+    ledger = Ledger(wanted)
+    found = ledger.sums
     for output, cotangent in pairs:
-        found.add(output, cotangent)
+        if wanted is None or output in wanted:
+            ledger.add(output, cotangent)
+    waiting = []
     with np.errstate(all="ignore"):
         for node in reversed(nodes):
             g = found.get(node)
-            if g is None or (found.wanted is not None and node not in found.wanted):
+            if g is None:
+                waiting.append(node)
                 continue
             if node._note is not None and node._note.__class__ is not str:
                 found[node] = g = node._run_hooks(g)
-            if node in stop:
-                continue
             if record:
-                _record_pull(node, g, found)
-            elif node._call.pull is not None:
-                node._call.pull(node, g, found)
+                if node not in stop:
+                    _record_pull(node, g, ledger)
+            elif node._call.pull is not None and node not in stop:
+                node._call.pull(node, g, found, ledger)
+    if not found.keys().isdisjoint(waiting):
+        _refuse_order(nodes)
     return found
+
+
+def _refuse_order(nodes: list[Node]) -> None:
+    """Say why a node was given a cotangent after its turn: it is younger than a node that uses it."""
+    for node in nodes:
+        for parent in node._parents:
+            if parent._stamp >= node._stamp:
+                refuse(parent, node)
 
 
 def _between(nodes: list[Node], stop: frozenset[Node]) -> set[Node]:
@@ -91,11 +113,11 @@ def _between(nodes: list[Node], stop: frozenset[Node]) -> set[Node]:
     return between
 
 
-def array_pull(node: Node, g: Any, found: Cotangents) -> None:
+def array_pull(node: Node, g: Any, found: dict[Node, Any], ledger: Ledger) -> None:
     """Add the contributions of ``node``, whose complete cotangent is the array ``g``, to its parents."""
-    for parent, c in zip(node._parents, local_vjp(node, g, found.wanted), strict=True):
+    for parent, c in zip(node._parents, local_vjp(node, g, ledger.wanted), strict=True):
         if c is not None:
-            found.add(parent, c)
+            ledger.add(parent, c)
 
 
 def local_vjp(node: Node, g: Any, wanted: set[Node] | None = None) -> list[Any]:
@@ -106,7 +128,7 @@ def local_vjp(node: Node, g: Any, wanted: set[Node] | None = None) -> list[Any]:
     args = tuple([p._data for p in parents])
     if op.vjp is not None:
         return _opaque(op, node, g, args, params)
-    xp, y = node._xp, node._data
+    xp, y = _world(op, node), node._data
     result = []
     for i, parent in enumerate(parents):
         needed = parent._call.active and (wanted is None or parent in wanted)
@@ -115,32 +137,41 @@ def local_vjp(node: Node, g: Any, wanted: set[Node] | None = None) -> list[Any]:
     return result
 
 
+def _world(op: Op, node: Node) -> Any:
+    """Return the namespace of a node's rules: arrays where it goes from one carrier to the other."""
+    return NUMPY if op.result else node._xp
+
+
 def _opaque(op: Op, node: Node, g: Any, args: tuple[Any, ...], params: Mapping[str, Any]) -> list[Any]:
     """Return what a user's plain numpy rule gives, held to the shapes of the arguments."""
     found = op.vjp(g, node._data, *args, **params)  # type: ignore[misc]
     found = found if isinstance(found, (tuple, list)) else (found,)
     if len(found) != len(args):
-        raise ValueError(f"{op.name}: its vjp must return {len(args)} cotangents, one for each argument, got {len(found)}")
+        raise ValueError(
+            f"{op.name}: its vjp must return {len(args)} cotangents, one for each argument, got {len(found)}"
+        )
     result = []
     for i, (parent, c) in enumerate(zip(node._parents, found, strict=True)):
         if c is not None and np.shape(c) != parent.shape:
-            raise ValueError(f"{op.name}: its vjp gave argument {i} of shape {parent.shape} a cotangent of {np.shape(c)}")
+            raise ValueError(
+                f"{op.name}: its vjp gave argument {i} of shape {parent.shape} a cotangent of {np.shape(c)}"
+            )
         result.append(None if c is None or not parent._call.active else parent._admit(c))
     return result
 
 
-def _record_pull(node: Node, g: Node, found: Cotangents) -> None:
+def _record_pull(node: Node, g: Node, ledger: Ledger) -> None:
     op = node._call.op
     if op is None:
         return
     with recording(on=True, scope=("backward", *node._scope)):
         for i, parent in enumerate(node._parents):
-            if not parent._call.active or (found.wanted is not None and parent not in found.wanted):
+            if not parent._call.active or (ledger.wanted is not None and parent not in ledger.wanted):
                 continue
             _refuse_opaque(op)
             c = op.cotangent(i, NODES, g, node, node._parents, node._call.params)
             if c is not None:
-                found.add(parent, fit(c, parent))
+                ledger.add(parent, fit(c, parent))
 
 
 def _refuse_opaque(op: Op) -> None:
@@ -190,7 +221,7 @@ def _array_push(op: Op, node: Node, incoming: list[Any]) -> Any:
         with recording(on=True):
             nodes = tuple(p._constant_like(a) for p, a in zip(node._parents, args, strict=True))
             return _by_double_transpose(op, node, nodes, incoming, record=False)
-    xp = node._xp
+    xp = _world(op, node)
 
     def forward(*values: Any) -> Any:
         return op.forward(xp, *values, **node._call.params)

@@ -6,7 +6,6 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.arrays import taken_in
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Carrier
 from tinygrad_rnn.core.tensor import Tensor
@@ -41,17 +40,21 @@ def _wrapped(what: str, data: Any, name: str, *, leaf: bool) -> Any:
         data = np.asarray(data) if isinstance(data, (bool, np.bool_)) else data
         return Tensor._new(taken_in(what, data, leaf=leaf), call, name=name)
     if isinstance(data, Carrier):
-        raise TypeError(f"{what}: already a {type(data).__name__}; use detach() for its value without a gradient")
+        raise TypeError(
+            f"{what}: already a {type(data).__name__}; use detach() for its value without a gradient"
+        )
     raise TypeError(f"{what}: needs a number or an array of numbers, got {type(data).__name__}")
 
 
 def detach(tree: Any) -> Any:
-    """Return ``tree`` with each node replaced by one of the same value that passes no gradient back.
+    """Return ``tree`` with each node replaced by a constant of the same value, which holds no history alive.
+
+    This is how a state is carried from one chunk of a sequence to the next (truncated BPTT).
 
     Args:
         tree: a node, or nested dicts, lists and tuples of nodes, arrays and numbers.
     """
-    return tree_map(lambda x: ops.detach(x) if isinstance(x, Carrier) else x, tree)
+    return tree_map(lambda x: x.detach() if isinstance(x, Variable) else x, tree)
 
 
 def plain(node: Any) -> Any:

@@ -18,7 +18,7 @@ from operator import attrgetter
 from typing import Any, TypeVar
 
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError
-from tinygrad_rnn.core.op import LEAF, Carrier
+from tinygrad_rnn.core.op import Carrier
 
 Node = Any  # a Value or a Tensor; their class stands above this module
 F = TypeVar("F", bound=Callable[..., Any])
@@ -141,53 +141,46 @@ class _Resumptions:
             self._generator.close()
 
 
-def ancestors(outputs: Sequence[Node], *, stop: frozenset[Node] = frozenset(), active: bool = False) -> list[Node]:
-    """Return the nodes that ``outputs`` are computed from, outputs included, parents first.
+def ancestors(
+    outputs: Sequence[Node], *, stop: frozenset[Node] = frozenset(), active: bool = False
+) -> list[Node]:
+    """Return the nodes that ``outputs`` are computed from, outputs included, sorted by age: parents come first.
+
+    A node that is older than one of its parents breaks that order; :func:`refuse` says why.
 
     Args:
         outputs: where to start.
         stop: nodes whose own parents are not visited.
-        active: leave out what no differentiable leaf feeds, and refuse a stale graph.
-
-    Raises:
-        GraphCycleError: a node is its own ancestor.
-        GraphMutationError: with ``active``, a leaf was assigned after an operation had used it.
+        active: leave out what no differentiable leaf feeds.
     """
     seen = set(outputs)
-    stack = list(seen) if not stop else [n for n in seen if n not in stop]
-    stale = []
+    stack = [node for node in seen if node not in stop]
     while stack:
-        node = stack.pop()
-        age = node._stamp
-        for parent in node._parents:
-            if parent._stamp >= age:
-                stale.append((parent, node))
-            if parent not in seen:
-                if active and not parent._call.active:
-                    continue
+        for parent in stack.pop()._parents:
+            if parent not in seen and (not active or parent._call.active):
                 seen.add(parent)
                 if parent not in stop:
                     stack.append(parent)
-    if stale:
-        return _without_order_of_age(seen, stale, active)
     return sorted(seen, key=_stamp)
 
 
-def _without_order_of_age(seen: set[Node], stale: list[tuple[Node, Node]], active: bool) -> list[Node]:
-    """Return the order where a leaf was assigned after use: leaves first. Refuse what has no order at all."""
-    for parent, child in stale:
-        if parent._parents:
-            raise GraphCycleError(
-                f"{parent!r} is an argument of {child!r} and is made from it: a cycle has no topological order. "
-                "A recurrent network feeds its state back into itself; unroll it over time (tr.unroll) to remove the cycle"
-            )
-        if active and parent._call is LEAF:
-            name = f"leaf {parent.name!r}" if parent.name else f"an unnamed leaf of shape {parent.shape}"
-            raise GraphMutationError(
-                f"{name} was assigned new data after operation {child._call.op.name!r} had used it: "
-                "the recorded graph no longer describes it. Run the forward pass again, then backward"
-            )
-    return sorted(seen, key=lambda node: (bool(node._parents), node._stamp))
+def refuse(parent: Node, child: Node) -> None:
+    """Say what is wrong with a parent that is younger than its child.
+
+    Raises:
+        GraphCycleError: the parent is itself the result of an operation: the edge closes a cycle.
+        GraphMutationError: it is a leaf, which was assigned after the child had used it.
+    """
+    if parent._parents:
+        raise GraphCycleError(
+            f"{parent!r} is an argument of {child!r} and is made from it: a cycle has no topological order. A "
+            "recurrent network feeds its state back into itself; unroll it over time (tr.unroll) instead"
+        )
+    name = f"leaf {parent.name!r}" if parent.name else f"an unnamed leaf of shape {parent.shape}"
+    raise GraphMutationError(
+        f"{name} was assigned new data after operation {child._call.op.name!r} had used it: the recorded "
+        "graph no longer describes it. Run the forward pass again, then backward"
+    )
 
 
 class Graph:
@@ -231,8 +224,17 @@ class Graph:
             raise TypeError("Graph.of: needs at least one Value or Tensor, got none")
         for output in outputs:
             if not isinstance(output, Carrier):
-                raise TypeError(f"Graph.of: every output must be a Value or Tensor, got {type(output).__name__}")
-        return cls(ancestors(outputs), outputs)
+                raise TypeError(
+                    f"Graph.of: every output must be a Value or Tensor, got {type(output).__name__}"
+                )
+        nodes = ancestors(outputs)
+        young = [(p, n) for n in nodes for p in n._parents if p._stamp >= n._stamp]
+        for parent, child in young:
+            if parent._parents:
+                refuse(parent, child)
+        if young:  # leaves that were assigned since: a picture of such a graph is still of use
+            nodes.sort(key=lambda node: (bool(node._parents), node._stamp))
+        return cls(nodes, outputs)
 
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Graph is immutable: cannot set {name!r}")
@@ -279,7 +281,9 @@ class Graph:
 
     def _line(self, i: int) -> str:
         node = self.nodes[i]
-        what = node.kind if node.op is None else f"{node.op.name}({', '.join(map(str, self.parent_indices[i]))})"
+        what = (
+            node.kind if node.op is None else f"{node.op.name}({', '.join(map(str, self.parent_indices[i]))})"
+        )
         name = f"{node.name} = " if node.name else ""
         at = f"  [{', '.join(node.scope)}]" if node.scope else ""
         join = " " if node.op is None else " = "

@@ -91,7 +91,17 @@ def _make_scalar() -> SimpleNamespace:
 
 def _make_numpy() -> SimpleNamespace:
     ns = SimpleNamespace(**{name: exact for name, (_, exact) in _UNARY.items()})
-    for name in (*_COMPARISONS, "maximum", "minimum", "divide", "power", "where", "logical_and", "logical_or", "sign"):
+    for name in (
+        *_COMPARISONS,
+        "maximum",
+        "minimum",
+        "divide",
+        "power",
+        "where",
+        "logical_and",
+        "logical_or",
+        "sign",
+    ):
         setattr(ns, name, getattr(np, name))
     ns.abs, ns.zeros, ns.array = np.abs, np.zeros, np.asarray
     ns.extremum = lambda x, axis, largest: (np.max if largest else np.min)(x, axis=axis, keepdims=True)
@@ -116,8 +126,12 @@ def _make_complex() -> SimpleNamespace:
         setattr(ns, name, lambda a, b, compare=compare: compare(np.real(a), np.real(b)))
     ns.abs = lambda z: np.where(np.real(z) == 0, 0, np.where(np.real(z) < 0, -1, 1)) * z
     ns.sign = lambda z: np.sign(np.real(z))
-    ns.maximum = lambda a, b: np.where(np.real(a) == np.real(b), (a + b) / 2, np.where(np.real(a) > np.real(b), a, b))
-    ns.minimum = lambda a, b: np.where(np.real(a) == np.real(b), (a + b) / 2, np.where(np.real(a) < np.real(b), a, b))
+    ns.maximum = lambda a, b: np.where(
+        np.real(a) == np.real(b), (a + b) / 2, np.where(np.real(a) > np.real(b), a, b)
+    )
+    ns.minimum = lambda a, b: np.where(
+        np.real(a) == np.real(b), (a + b) / 2, np.where(np.real(a) < np.real(b), a, b)
+    )
     ns.zeros = lambda shape, dtype: np.zeros(shape, dtype=complex)
     ns.extremum, ns.real = _complex_extremum, np.real
     del ns.weigh  # composed from where, like any other operation

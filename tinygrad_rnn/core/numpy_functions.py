@@ -31,7 +31,9 @@ def _ones_like(x: Any, dtype: Any = None) -> Any:
 def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002 - numpy's name
     two = ord is None or (ord == 2 and (axis is not None or len(x.shape) == 1)) or ord == "fro"
     if not two:
-        raise TypeError(f"np.linalg.norm of a Tensor offers the Euclidean norm only (ord None, 2 or 'fro'), got {ord!r}")
+        raise TypeError(
+            f"np.linalg.norm of a Tensor offers the Euclidean norm only (ord None, 2 or 'fro'), got {ord!r}"
+        )
     return ops.norm(x, axis=axis, keepdims=keepdims)
 
 
@@ -61,7 +63,9 @@ def refusal(function: Any, method: str, kwargs: dict[str, Any]) -> str:
         return f"np.{name}: out= would write into a recorded array; take the result instead"
     known = function in UFUNCS or function in FUNCTIONS
     if known and kwargs:
-        return f"np.{name} on a Tensor does not take {sorted(kwargs)}; call tr.ops.{function.__name__} without"
+        return (
+            f"np.{name} on a Tensor does not take {sorted(kwargs)}; call tr.ops.{function.__name__} without"
+        )
     return (
         f"np.{name} has no derivative here: compose it from tr.ops, define it with tr.Op, or apply it to the plain array "
         "(tensor.data), which leaves the graph"

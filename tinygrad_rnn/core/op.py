@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from tinygrad_rnn.core.namespaces import Namespace
+import numpy as np
+
+from tinygrad_rnn.core.namespaces import NUMPY, Namespace
 
 Rule = Callable[..., Any]
 NO_PARAMS: Mapping[str, Any] = MappingProxyType({})
@@ -64,7 +66,9 @@ class Op:
     def __post_init__(self) -> None:
         given = [k for k in ("partials", "transpose", "vjp") if getattr(self, k) is not None]
         if len(given) > 1:
-            raise ValueError(f"Op {self.name!r}: give one of partials, transpose and vjp, not {' and '.join(given)}")
+            raise ValueError(
+                f"Op {self.name!r}: give one of partials, transpose and vjp, not {' and '.join(given)}"
+            )
         if not isinstance(self.name, str) or not self.name.isidentifier():
             raise ValueError(f"Op: name must be an identifier such as 'tanh', got {self.name!r}")
         if not callable(self.forward):
@@ -85,17 +89,18 @@ class Op:
         return f"<Op {self.name}>"
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        raise TypeError(f"Op {self.name!r} holds functions and cannot be pickled; pickle its name and look it up in ops")
+        raise TypeError(
+            f"Op {self.name!r} holds functions and cannot be pickled; pickle its name and look it up in ops"
+        )
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Op:
         return self
 
     def plain(self, *args: Any, **params: Any) -> Any:
         """Return the value for arguments that are numbers and arrays only; nothing is recorded."""
-        from tinygrad_rnn.core.namespaces import NUMPY
-
         result = self.forward(NUMPY, *args, **params)
-        return float(result) if getattr(result, "ndim", 0) == 0 and result.dtype.kind == "f" else result
+        number = isinstance(result, (np.floating, np.ndarray)) and result.ndim == 0 and result.dtype.kind == "f"
+        return float(result) if number else result
 
     @property
     def elementwise(self) -> bool:
@@ -117,7 +122,9 @@ class Op:
             return None
         return lambda *args, **params: rules(i, *args, **params)
 
-    def cotangent(self, i: int, xp: Namespace, g: Any, y: Any, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
+    def cotangent(
+        self, i: int, xp: Namespace, g: Any, y: Any, args: tuple[Any, ...], params: Mapping[str, Any]
+    ) -> Any:
         """Return the cotangent of argument ``i`` (before any sum over broadcast axes), None where there is none."""
         rule = self.rule(i)
         if rule is None:
@@ -147,7 +154,7 @@ class Call:
         *,
         active: bool,
         kind: str = "op",
-        pull: Callable[[Any, Any, Any], None] | None = None,
+        pull: Callable[[Any, Any, Any, Any], None] | None = None,
     ) -> None:
         self.op = op
         self.params = params

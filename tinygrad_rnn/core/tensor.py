@@ -72,7 +72,9 @@ class Tensor(Variable):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        if grad is None or (np.ndim(grad) == 0 and self.shape and not isinstance(grad, Carrier) and grad == 0):
+        if grad is None or (
+            np.ndim(grad) == 0 and self.shape and not isinstance(grad, Carrier) and grad == 0
+        ):
             self._grad = None
             return
         array = np.array(grad, dtype=self.dtype)
@@ -116,7 +118,9 @@ class Tensor(Variable):
             ValueError: there is not exactly one entry.
         """
         if self._data.size != 1:
-            raise ValueError(f"item: {self._title()} of shape {self.shape} has {self._data.size} entries, not 1")
+            raise ValueError(
+                f"item: {self._title()} of shape {self.shape} has {self._data.size} entries, not 1"
+            )
         return self._data.item()  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -144,7 +148,9 @@ class Tensor(Variable):
             return np.ones(self.shape, dtype=self.dtype)
         array = np.array(cotangent.data if isinstance(cotangent, Variable) else cotangent, dtype=self.dtype)
         if array.shape != self.shape:
-            raise ValueError(f"backward: {self._title()} has shape {self.shape}, the cotangent has {array.shape}")
+            raise ValueError(
+                f"backward: {self._title()} has shape {self.shape}, the cotangent has {array.shape}"
+            )
         return array
 
     def _admit(self, c: Any) -> Any:
@@ -218,7 +224,9 @@ class Tensor(Variable):
 
     def __index__(self) -> int:
         if self.dtype.kind not in "iu" or self.size != 1:
-            raise TypeError(f"only an integer Tensor of one entry can be an index, not {self.dtype}{list(self.shape)}")
+            raise TypeError(
+                f"only an integer Tensor of one entry can be an index, not {self.dtype}{list(self.shape)}"
+            )
         return int(self._data.item())
 
     def __matmul__(self, other: Any) -> Any:
@@ -241,7 +249,9 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
     except (ValueError, IndexError, TypeError) as error:
         text = str(error)
         shapes = ", ".join(str(n.shape) for n in nodes)
-        raise type(error)(text if text.startswith(op.name) else f"{op.name} of shapes {shapes}: {text}") from None
+        raise type(error)(
+            text if text.startswith(op.name) else f"{op.name} of shapes {shapes}: {text}"
+        ) from None
     node = object.__new__(Tensor)
     if data.__class__ is not np.ndarray:
         data = np.asarray(data)
@@ -273,7 +283,8 @@ def _call(op: Op, params: Mapping[str, Any], active: bool) -> Call:
 
 
 _PLAIN = {
-    op: tuple(Call(op, NO_PARAMS, active=active, pull=array_pull) for active in (False, True)) for op in ops.ALL
+    op: tuple(Call(op, NO_PARAMS, active=active, pull=array_pull) for active in (False, True))
+    for op in ops.ALL
 }
 
 

@@ -67,7 +67,9 @@ def _selected(argnums: Any, args: tuple[Any, ...], label: str) -> tuple[int, ...
         if isinstance(n, bool) or not isinstance(n, (int, np.integer)):
             raise TypeError(f"{label}: argnums must be an int or a tuple of ints, got {argnums!r}")
         if not -len(args) <= n < len(args):
-            raise ValueError(f"{label}: argnums {n} is out of range for a call with {len(args)} positional arguments")
+            raise ValueError(
+                f"{label}: argnums {n} is out of range for a call with {len(args)} positional arguments"
+            )
     return tuple(int(n) % len(args) for n in numbers)
 
 
@@ -87,7 +89,9 @@ def _scalar(label: str, out: Any) -> Any:
     if isinstance(out, (int, float, np.number)) and not isinstance(out, bool):
         return Value._new(float(out), CONSTANT)
     if not isinstance(out, Carrier):
-        raise TypeError(f"{label}: the function must return a Value, a Tensor or a number, got {type(out).__name__}")
+        raise TypeError(
+            f"{label}: the function must return a Value, a Tensor or a number, got {type(out).__name__}"
+        )
     if out.shape != () and np.prod(out.shape) != 1:  # type: ignore[attr-defined]
         raise ValueError(
             f"{label}: the function must return one number, got shape {out.shape}; "  # type: ignore[attr-defined]
@@ -159,7 +163,9 @@ def value_and_grad(fn: Function, argnums: int | tuple[int, ...] = 0, has_aux: bo
 
 def _with_aux(out: Any) -> tuple[Any, Any]:
     if not isinstance(out, tuple) or len(out) != 2:
-        raise TypeError(f"grad: with has_aux the function must return a pair (value, aux), got {type(out).__name__}")
+        raise TypeError(
+            f"grad: with has_aux the function must return a pair (value, aux), got {type(out).__name__}"
+        )
     return out
 
 
@@ -202,7 +208,11 @@ def vjp(fn: Function, *primals: Any) -> tuple[Any, Function]:
         given = [g for _, g in flatten(cotangent)]
         if len(given) != len(outputs):
             raise ValueError(f"vjp: the result has {len(outputs)} outputs, the cotangent {len(given)}")
-        pairs = [(y, _like("vjp: cotangent", y, g, nested)) for y, g in zip(outputs, given, strict=True) if _is_node(y)]
+        pairs = [
+            (y, _like("vjp: cotangent", y, g, nested))
+            for y, g in zip(outputs, given, strict=True)
+            if _is_node(y)
+        ]
         found = pullback([y for y, _ in pairs], [g for _, g in pairs], stop=frozenset(flat), record=nested)
         results = iter(_gathered(found, flat, nested))
         return tuple(unflatten(p, results) for p in primals)
@@ -262,7 +272,9 @@ def _as_tuples(label: str, primals: Any, tangents: Any) -> tuple[tuple[Any, ...]
     if not isinstance(primals, tuple):
         return (primals,), (tangents,)
     if not isinstance(tangents, tuple) or len(tangents) != len(primals):
-        raise ValueError(f"{label}: primals are a tuple of {len(primals)}, so tangents must be one too, got {tangents!r:.80}")
+        raise ValueError(
+            f"{label}: primals are a tuple of {len(primals)}, so tangents must be one too, got {tangents!r:.80}"
+        )
     return primals, tangents
 
 

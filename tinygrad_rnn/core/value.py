@@ -67,7 +67,11 @@ class Value(Variable):
 
     @grad.setter
     def grad(self, grad: float | None) -> None:
-        self._grad = None if grad is None or (isinstance(grad, (int, float)) and grad == 0) else real_number("grad", grad)
+        self._grad = (
+            None
+            if grad is None or (isinstance(grad, (int, float)) and grad == 0)
+            else real_number("grad", grad)
+        )
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -140,17 +144,23 @@ class Value(Variable):
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         op = getattr(ops, UFUNC_NAMES.get(ufunc.__name__, ufunc.__name__), None)
         if method != "__call__" or kwargs or not isinstance(op, Op):
-            raise TypeError(f"np.{ufunc.__name__} does not take a Value; use the operations in tr.ops, or float(x)")
+            raise TypeError(
+                f"np.{ufunc.__name__} does not take a Value; use the operations in tr.ops, or float(x)"
+            )
         return op(*[lift(x) for x in inputs])
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.shape:
             return ()
-        raise TypeError(f"np.{function.__name__} does not take a Value; make a Tensor with tr.ops.stack([...]) first")
+        raise TypeError(
+            f"np.{function.__name__} does not take a Value; make a Tensor with tr.ops.stack([...]) first"
+        )
 
     def __array__(self, dtype: Any = None, copy: Any = None) -> Any:
         self._refuse_reading_in_transform("np.asarray(value)")
-        raise TypeError("a Value is not an array: use float(x), or tr.ops.stack([x, ...]) to make a Tensor of Values")
+        raise TypeError(
+            "a Value is not an array: use float(x), or tr.ops.stack([x, ...]) to make a Tensor of Values"
+        )
 
     def __eq__(self, other: object) -> Any:
         return self is other or _compare(self, other, lambda a, b: a == b)
@@ -203,9 +213,13 @@ def real_number(what: str, data: Any) -> float:
     if data.__class__ is float:
         return data  # type: ignore[no-any-return]
     if isinstance(data, Carrier):
-        raise TypeError(f"{what}: already a {type(data).__name__}; use it as it is, or its .item() for a new leaf")
+        raise TypeError(
+            f"{what}: already a {type(data).__name__}; use it as it is, or its .item() for a new leaf"
+        )
     if isinstance(data, np.ndarray):
-        raise TypeError(f"{what}: got an array of shape {data.shape}; use tr.Tensor for arrays, tr.ops.stack for Values")
+        raise TypeError(
+            f"{what}: got an array of shape {data.shape}; use tr.Tensor for arrays, tr.ops.stack for Values"
+        )
     if isinstance(data, (bool, np.bool_)) or not isinstance(data, (int, float, np.integer, np.floating)):
         raise TypeError(f"{what} must be a real number, got {type(data).__name__}: {str(data)[:60]}")
     return float(data)
@@ -235,10 +249,10 @@ def lift(data: Any) -> Value:
 
 _RECORD = """\
 def record({signature}):
+    state = recording()
 {lift}{reads}{lines}
     node = new(Value)
     node._data = {result}
-    state = recording()
     node._scope = state.scope
     node._grad = node._note = None
     if state.on:
@@ -252,12 +266,22 @@ def record({signature}):
 """
 _LIFT = """\
     if b.__class__ is not Value:
-        if not takes(b):
+        if b.__class__ is float:
+            number = b
+            b = new(Value)
+            b._data = number
+            b._call = CONSTANT
+            b._parents = ()
+            b._scope = state.scope
+            b._grad = b._note = None
+            b._stamp = next_stamp()
+        elif takes(b):
+            b = lift(b)
+        else:
             return NotImplemented
-        b = lift(b)
 """
 _PULL = """\
-def pull(node, g, found):
+def pull(node, g, found, ledger):
     {parents}, = node._parents
     y = node._data
 {reads}{blocks}
@@ -274,7 +298,13 @@ def _indented(lines: list[str], by: int) -> str:
 
 
 def _arity(op: Op) -> int | None:
-    return len(op.partials) if isinstance(op.partials, tuple) else 1 if op.partials is None and op is ops.detach else None
+    return (
+        len(op.partials)
+        if isinstance(op.partials, tuple)
+        else 1
+        if op.partials is None and op is ops.detach
+        else None
+    )
 
 
 def print_pull(op: Op, arity: int) -> str:
@@ -390,7 +420,9 @@ def _install_operators() -> None:
         for prefix, swap in (("", False), ("r", True)):
             method = _compiled(print_record(op, 2, operator=True, swap=swap), op.name, world)
             setattr(Value, f"__{prefix}{name}__", method)
-    Value.__neg__ = _compiled(print_record(ops.negative, 1, operator=True), "negative", _SPECIAL[ops.negative][1])  # type: ignore[method-assign]
+    Value.__neg__ = _compiled(
+        print_record(ops.negative, 1, operator=True), "negative", _SPECIAL[ops.negative][1]
+    )  # type: ignore[method-assign]
     for op in UNARY_METHODS:
         if not _param_names(op) and _arity(op) == 1:
             method = _compiled(print_record(op, 1, operator=True), op.name, _SPECIAL[op][1])

@@ -93,7 +93,9 @@ class Variable(Carrier):
                 f"{self!r} cannot feed on itself or on a node that is younger than it: that closes a cycle, and a cycle has "
                 "no topological order. Unroll the recurrence over time instead (tr.unroll): one copy of each node per step"
             )
-        raise AttributeError("parents are fixed when a node is recorded; apply the operation again to new arguments")
+        raise AttributeError(
+            "parents are fixed when a node is recorded; apply the operation again to new arguments"
+        )
 
     @property
     def name(self) -> str:
@@ -179,7 +181,7 @@ class Variable(Carrier):
             if node._call is LEAF:
                 node._grad = node._own(g) if node._grad is None else node._own(node._grad + g)
             else:
-                node._grad = node._keep(g)
+                node._grad = g if g.__class__ is float else node._keep(g)
 
     def _local_vjp(self, cotangent: Any) -> list[Any]:
         with np.errstate(all="ignore"):
@@ -210,8 +212,13 @@ class Variable(Carrier):
             )
 
     def detach(self) -> Any:
-        """Return the same value as a node that passes no gradient back: where truncated BPTT cuts."""
-        return ops.detach(self)
+        """Return the same value as a constant: no gradient passes back through it, and it holds no history alive.
+
+        Inside a transformation such as ``tr.grad`` it is a recorded node, so that the value can be followed.
+        """
+        if RECORDING.get().transforms:
+            return ops.detach(self)
+        return self._new(self._data, CONSTANT, name=self.name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._call.op is not None:
@@ -220,7 +227,9 @@ class Variable(Carrier):
                 "graph. Copy its .data, or the leaves (parameters), and run the forward pass again"
             )
         if isinstance(self._note, Note) and self._note.hooks:
-            raise TypeError(f"{self._title()} has hooks, which are not copied or pickled; register them on the copy")
+            raise TypeError(
+                f"{self._title()} has hooks, which are not copied or pickled; register them on the copy"
+            )
         return _restore, (type(self), self.kind, self._raw(), self.name, self._grad)
 
     def __copy__(self) -> Any:

@@ -41,7 +41,9 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     sources = [_axis("moveaxis", a, ndim) for a in np.atleast_1d(source)]
     places = [_axis("moveaxis", a, ndim) for a in np.atleast_1d(destination)]
     if len(sources) != len(places) or len(set(sources)) < len(sources) or len(set(places)) < len(places):
-        raise ValueError(f"moveaxis: source {source} and destination {destination} must pair up distinct axes")
+        raise ValueError(
+            f"moveaxis: source {source} and destination {destination} must pair up distinct axes"
+        )
     order = [a for a in range(ndim) if a not in sources]
     for place, axis in sorted(zip(places, sources, strict=True)):
         order.insert(place, axis)
@@ -81,7 +83,9 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     if isinstance(indices_or_sections, (int, np.integer)):
         sections = int(indices_or_sections)
         if sections <= 0 or n % sections:
-            raise ValueError(f"split: axis {axis} of length {n} does not divide into {sections} equal sections")
+            raise ValueError(
+                f"split: axis {axis} of length {n} does not divide into {sections} equal sections"
+            )
         cuts = [n // sections * i for i in range(1, sections)]
     else:
         cuts = [operator.index(i) for i in indices_or_sections]

@@ -274,11 +274,18 @@ clip = Op(
         lambda xp, y, x, low, high: xp.where(
             xp.logical_and(xp.greater_equal(x, low), xp.less_equal(x, high)), 1.0, 0.0
         ),
-        lambda xp, y, x, low, high: xp.where(xp.logical_and(xp.less(x, low), xp.less_equal(low, high)), 1.0, 0.0),
-        lambda xp, y, x, low, high: xp.where(xp.logical_or(xp.greater(x, high), xp.less(high, low)), 1.0, 0.0),
+        lambda xp, y, x, low, high: xp.where(
+            xp.logical_and(xp.less(x, low), xp.less_equal(low, high)), 1.0, 0.0
+        ),
+        lambda xp, y, x, low, high: xp.where(
+            xp.logical_or(xp.greater(x, high), xp.less(high, low)), 1.0, 0.0
+        ),
     ),
     guarded=True,
-    bind=lambda x, low=None, high=None: ((x, -math.inf if low is None else low, math.inf if high is None else high), {}),
+    bind=lambda x, low=None, high=None: (
+        (x, -math.inf if low is None else low, math.inf if high is None else high),
+        {},
+    ),
     doc="x held between low and high; dy/dx = 1 inside and at the bounds, else the bound in force has derivative 1",
 )
 weigh = Op(

@@ -45,9 +45,13 @@ def _encode(part: Any, arrays: list[Any]) -> Any:
     if isinstance(part, (int, np.integer)) and not isinstance(part, (bool, np.bool_)):
         return int(part)
     if not isinstance(part, Carrier):
-        part = np.asarray(part) if len(np.shape(part)) == 0 or np.size(part) else np.asarray(part, dtype=np.intp)
+        part = (
+            np.asarray(part) if len(np.shape(part)) == 0 or np.size(part) else np.asarray(part, dtype=np.intp)
+        )
     if part.dtype.kind not in "iub":
-        raise IndexError(f"getitem: an index must be an integer, slice, None, ... or an integer or boolean array, got dtype {part.dtype}")
+        raise IndexError(
+            f"getitem: an index must be an integer, slice, None, ... or an integer or boolean array, got dtype {part.dtype}"
+        )
     arrays.append(part)
     return HERE
 
@@ -62,7 +66,11 @@ def decode(key: tuple[Any, ...], arrays: tuple[Any, ...]) -> tuple[Any, ...]:
     """Return the key that numpy understands."""
     rest = iter(arrays)
     return tuple(
-        next(rest) if part is HERE else slice(part.start, part.stop, part.step) if isinstance(part, Slice) else part
+        next(rest)
+        if part is HERE
+        else slice(part.start, part.stop, part.step)
+        if isinstance(part, Slice)
+        else part
         for part in key
     )
 

@@ -72,14 +72,20 @@ def _einsum_rule(i: int, xp: Any, g: Any, y: Any, *args: Any, subscripts: str) -
         shape = tuple(n if letter in known else 1 for letter, n in zip(terms[i], args[i].shape, strict=True))
         kept = iter(c.shape)
         spread = tuple(next(kept) if letter in known else 1 for letter in terms[i])
-        full = tuple(max(n, m) for n, m in zip(spread, args[i].shape, strict=True)) if 0 not in shape else args[i].shape
+        full = (
+            tuple(max(n, m) for n, m in zip(spread, args[i].shape, strict=True))
+            if 0 not in shape
+            else args[i].shape
+        )
         c = xp.broadcast_to(xp.reshape(c, spread), full)
     return c if c.shape == args[i].shape else sum_to(xp, c, args[i].shape)
 
 
 def _bind_einsum(subscripts: str, *operands: Any) -> Any:
     if not isinstance(subscripts, str):
-        raise TypeError(f"einsum: subscripts must be a text such as 'ij,jk->ik', got {type(subscripts).__name__}")
+        raise TypeError(
+            f"einsum: subscripts must be a text such as 'ij,jk->ik', got {type(subscripts).__name__}"
+        )
     terms, output = _explicit(subscripts.replace(" ", ""), operands)
     parts = [_diagonal(term, operand) for term, operand in zip(terms, operands, strict=True)]
     return tuple(x for _, x in parts), {"subscripts": ",".join(t for t, _ in parts) + "->" + output}
@@ -92,7 +98,10 @@ def _explicit(subscripts: str, operands: tuple[Any, ...]) -> tuple[list[str], st
     if len(terms) != len(operands):
         raise ValueError(f"einsum: {subscripts!r} names {len(terms)} operands, got {len(operands)}")
     free = [c for c in "ABCDEFGHIJKLMNOPQRSTUVWXYZ" if c not in subscripts]
-    ranks = [len(x.shape) - len(t.replace("...", "")) if "..." in t else 0 for t, x in zip(terms, operands, strict=True)]
+    ranks = [
+        len(x.shape) - len(t.replace("...", "")) if "..." in t else 0
+        for t, x in zip(terms, operands, strict=True)
+    ]
     batch = "".join(free[: max(ranks, default=0)])
     terms = [t.replace("...", batch[len(batch) - n :]) for t, n in zip(terms, ranks, strict=True)]
     for term, x in zip(terms, operands, strict=True):

@@ -73,7 +73,8 @@ mean = Op(
     forward=lambda xp, x, axis, keepdims: xp.add_reduce(x, axis, keepdims) / _count(x.shape, axis),
     transpose=(
         lambda xp, g, y, x, axis, keepdims: (
-            _spread(xp, g, x, axis, keepdims) * (1.0 / (_count(x.shape, axis) or 1))  # an empty axis has no entry to scale
+            _spread(xp, g, x, axis, keepdims)
+            * (1.0 / (_count(x.shape, axis) or 1))  # an empty axis has no entry to scale
         ),
     ),
     linear="each",
@@ -88,7 +89,11 @@ def _product_of_others(xp: Any, g: Any, y: Any, x: Any, axis: Any, keepdims: boo
     ``left`` and ``right`` are the products of all entries before and after each one, along one flattened axis.
     """
     ndim = len(x.shape)
-    axes = tuple(range(ndim)) if axis is None else tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    axes = (
+        tuple(range(ndim))
+        if axis is None
+        else tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
+    )
     order = tuple(a for a in range(ndim) if a not in axes) + axes
     moved = xp.transpose(x, order)
     flat = xp.reshape(moved, (*moved.shape[: ndim - len(axes)], _count(x.shape, axis)))
@@ -277,7 +282,10 @@ norm = Op(
     forward=lambda xp, x, axis, keepdims: xp.sqrt(xp.add_reduce(x * x, axis, keepdims)),
     transpose=(
         lambda xp, g, y, x, axis, keepdims: (
-            x * _restore(xp, xp.where(xp.equal(y, 0.0), 0.0, g / xp.where(xp.equal(y, 0.0), 1.0, y)), x, axis, keepdims)
+            x
+            * _restore(
+                xp, xp.where(xp.equal(y, 0.0), 0.0, g / xp.where(xp.equal(y, 0.0), 1.0, y)), x, axis, keepdims
+            )
         ),
     ),
     bind=_bind_reduction,

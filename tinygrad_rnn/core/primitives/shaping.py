@@ -12,7 +12,11 @@ from tinygrad_rnn.core.primitives.reductions import axes_of
 
 
 def _ints(shape: Any) -> tuple[int, ...]:
-    return tuple(operator.index(n) for n in shape) if isinstance(shape, (tuple, list)) else (operator.index(shape),)
+    return (
+        tuple(operator.index(n) for n in shape)
+        if isinstance(shape, (tuple, list))
+        else (operator.index(shape),)
+    )
 
 
 def _bind_reshape(x: Any, *shape: Any) -> Any:
@@ -124,7 +128,10 @@ def _bind_pad(x: Any, pad_width: Any, constant_values: float = 0.0, mode: str = 
     if mode != "constant":
         raise ValueError(f"pad: mode must be 'constant', got {mode!r}")
     widths = np.broadcast_to(np.asarray(pad_width), (len(x.shape), 2)).tolist()
-    return (x,), {"pad_width": tuple((int(a), int(b)) for a, b in widths), "constant_values": float(constant_values)}
+    return (x,), {
+        "pad_width": tuple((int(a), int(b)) for a, b in widths),
+        "constant_values": float(constant_values),
+    }
 
 
 pad = Op(
@@ -132,9 +139,9 @@ pad = Op(
     symbol="pad",
     forward=lambda xp, x, pad_width, constant_values: _padded(x, pad_width, constant_values),
     transpose=(
-        lambda xp, g, y, x, pad_width, constant_values: (
-            g[tuple(slice(a, a + n) for (a, _), n in zip(pad_width, x.shape, strict=True))]
-        ),
+        lambda xp, g, y, x, pad_width, constant_values: g[
+            tuple(slice(a, a + n) for (a, _), n in zip(pad_width, x.shape, strict=True))
+        ],
     ),
     bind=_bind_pad,
     doc="x with constant entries before and after along each axis",
