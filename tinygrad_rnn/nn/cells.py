@@ -18,7 +18,7 @@ from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.nn.initializers import uniform
-from tinygrad_rnn.nn.inputs import carry, float_dtype, positive, real, require_shape
+from tinygrad_rnn.nn.inputs import carry, float_dtype, positive, real, require_shape, state_parts
 from tinygrad_rnn.nn.module import Module
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -120,29 +120,13 @@ class Cell(Module):
         """
         who, dtype = type(self).__name__, self.weight_ih.dtype
         x = real(f"{who}: x", x, dtype)
-        if x.ndim not in (1, 2) or x.shape[-1] != self.input_size:
-            require_shape(f"{who}: x", x.shape, ("B", ("I", self.input_size)), (("I", self.input_size),))
+        size = ("I", self.input_size)
+        require_shape(f"{who}: x", x.shape, ("B", size), (size,))
         if state is None:
             return self.step(carry(x, dtype), self.initial_state(x))
-        parts = self._checked(state, x.shape[:-1])
-        carried = [carry(part, dtype) for part in parts]
+        shape = (*(("B", size) for size in x.shape[:-1]), ("H", self.hidden_size))
+        carried = [carry(part, dtype) for part in state_parts(who, self.parts, state, dtype, shape)]
         return self.step(carry(x, dtype), carried[0] if len(carried) == 1 else tuple(carried))
-
-    def _checked(self, state: Any, batch: tuple[int, ...]) -> list[Tensor | np.ndarray]:
-        """The parts of a state, each of shape (*batch, H)."""
-        who, names = type(self).__name__, self.parts
-        if len(names) > 1 and not (isinstance(state, (tuple, list)) and len(state) == len(names)):
-            raise TypeError(
-                f"{who}: state must be the tuple ({', '.join(names)}), got {type(state).__name__}"
-            )
-        parts = []
-        for name, part in zip(names, state if len(names) > 1 else (state,), strict=True):
-            part = real(f"{who}: {name}", part, self.weight_ih.dtype)
-            if part.shape != (*batch, self.hidden_size):
-                axes = tuple(("B", size) for size in batch)
-                require_shape(f"{who}: {name}", part.shape, (*axes, ("H", self.hidden_size)))
-            parts.append(part)
-        return parts
 
     def step(self, x: Node, state: Any) -> Any:
         """Return the state after one step, for nodes that are known to fit."""

@@ -59,6 +59,29 @@ def require_shape(argument: str, shape: Shape, *expected: tuple[Axis, ...]) -> N
         raise ValueError(f"{argument} must have shape {legal}, got {shape}")
 
 
+def require_indices(argument: str, indices: Any, size: int, error: type[Exception] = IndexError) -> None:
+    """Raise ``error`` unless ``indices``, a node or an array, holds integers from 0 to size - 1."""
+    array = np.asarray(indices.data if isinstance(indices, Tensor) else indices)
+    if array.dtype.kind not in "iu" and array.size:
+        raise TypeError(f"{argument} must be integers, got dtype {array.dtype}")
+    if array.size and (array.min() < 0 or array.max() >= size):
+        worst = array.max() if array.max() >= size else array.min()
+        raise error(f"{argument} must lie in 0..{size - 1}, got {worst}")
+
+
+def state_parts(
+    who: str, names: tuple[str, ...], state: Any, dtype: np.dtype[Any], shape: tuple[Axis, ...]
+) -> list[Tensor | np.ndarray]:
+    """Return the parts of a state, checked: itself, or where it has several names those of the tuple."""
+    if len(names) > 1 and not (isinstance(state, (tuple, list)) and len(state) == len(names)):
+        raise TypeError(f"{who}: state must be the tuple ({', '.join(names)}), got {type(state).__name__}")
+    given = state if len(names) > 1 else (state,)
+    parts = [real(f"{who}: {name}", part, dtype) for name, part in zip(names, given, strict=True)]
+    for name, part in zip(names, parts, strict=True):
+        require_shape(f"{who}: {name}", part.shape, shape)
+    return parts
+
+
 def _fits(shape: Shape, axes: tuple[Axis, ...]) -> bool:
     return len(shape) == len(axes) and all(
         isinstance(axis, str) or axis[1] == size for axis, size in zip(axes, shape, strict=True)

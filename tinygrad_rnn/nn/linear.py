@@ -11,7 +11,7 @@ from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.cells import affine, draw_parameters
-from tinygrad_rnn.nn.inputs import carry, float_dtype, positive, real
+from tinygrad_rnn.nn.inputs import carry, float_dtype, positive, real, require_indices
 from tinygrad_rnn.nn.module import Module
 
 
@@ -105,14 +105,3 @@ class Embedding(Module):
         given = indices if isinstance(indices, Variable) else np.asarray(indices)
         require_indices("Embedding: indices", given, self.weight.shape[0])
         return self.weight[given]
-
-
-def require_indices(argument: str, indices: Any, size: int) -> None:
-    """Raise unless ``indices``, a node or an array, holds integers from 0 to size - 1."""
-    node: Any = indices
-    array = node.data if isinstance(indices, Variable) else np.asarray(indices)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{argument} must be integers, got dtype {array.dtype}")
-    if array.size and (array.min() < 0 or array.max() >= size):
-        worst = array.max() if array.max() >= size else array.min()
-        raise IndexError(f"{argument} must lie in 0..{size - 1}, got {worst}")

@@ -18,8 +18,7 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.variable import Variable
-from tinygrad_rnn.nn.inputs import real
-from tinygrad_rnn.nn.linear import require_indices
+from tinygrad_rnn.nn.inputs import real, require_indices
 
 REDUCTIONS = ("mean", "sum", "none")
 
