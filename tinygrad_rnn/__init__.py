@@ -1,7 +1,8 @@
 """tinygrad_rnn: the instrument for backpropagation through time.
 
-A recurrent network is literally unrolled into a feedforward graph of ``Value`` (float) or ``Tensor`` (array) nodes, which
-is sorted, differentiated, drawn and checked. The names here are the public ones; ``tr`` is the usual short name.
+A recurrent network is literally unrolled into a feedforward graph of ``Value`` (float) or ``Tensor`` (array)
+nodes, which is sorted, differentiated, drawn and checked. The public names are
+here; ``tr`` is the usual short one.
 """
 
 from importlib import import_module
@@ -59,8 +60,8 @@ __all__ = [
     "train",
     "unroll",
     "value_and_grad",
-    "vjp",
     "viz",
+    "vjp",
 ]
 
 

@@ -90,6 +90,6 @@ def _advice(dtype: np.dtype[Any], leaf: bool) -> str:
             "tr.constant(array), or array.astype(float)"
         )
     if dtype.kind == "O":
-        return "an array of objects cannot hold a graph: join Values with tr.ops.stack([...]), use float arrays otherwise"
+        return "an array of objects cannot hold a graph: join Values with tr.ops.stack([...])"
     allowed = "float64 and float32" + ("" if leaf else ", integers and booleans as constants")
     return f"dtype {dtype} is not supported ({allowed} are); convert it with .astype(float)"

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.core import primitives as NODES  # noqa: N812 - the namespace in which rules record
+from tinygrad_rnn.core import primitives as NODES
 from tinygrad_rnn.core.graph import Node, ancestors, recording, refuse
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import Carrier, Op
@@ -121,7 +121,7 @@ def array_pull(node: Node, g: Any, found: dict[Node, Any], ledger: Ledger) -> No
 
 
 def local_vjp(node: Node, g: Any, wanted: set[Node] | None = None) -> list[Any]:
-    """Return local derivative times ``g`` for each parent, None where there is no derivative or it is not ``wanted``."""
+    """Return local derivative times ``g`` for each parent, None where there is none or it is not ``wanted``."""
     op, params, parents = node._call.op, node._call.params, node._parents
     if op is None:
         return []

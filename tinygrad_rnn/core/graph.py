@@ -70,7 +70,7 @@ def scope(name: str) -> Iterator[None]:
         yield
 
 
-class no_grad:  # noqa: N801 - used as a word: ``with tr.no_grad():``
+class no_grad:
     """Record nothing inside: results are constants. A context manager and a decorator.
 
     It holds in the thread or asyncio task that entered it. Inside a generator a ``with`` stays in force while the
@@ -98,6 +98,7 @@ class no_grad:  # noqa: N801 - used as a word: ``with tr.no_grad():``
         RECORDING.reset(self._tokens.pop())
 
     def __call__(self, function: F) -> F:
+        """Return ``function`` such that it records nothing."""
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
@@ -191,9 +192,9 @@ class Graph:
         >>> x = tr.Value(2.0, name="x")
         >>> print(tr.Graph.of(x * x + 1))
         0: x = leaf 2
-        1: constant 1
-        2: multiply(0, 0) = 4
-        3: add(2, 1) = 5
+        1: multiply(0, 0) = 4
+        2: constant 1
+        3: add(1, 2) = 5
     """
 
     __slots__ = ("__weakref__", "_index", "nodes", "outputs", "parent_indices")

@@ -28,7 +28,7 @@ def _ones_like(x: Any, dtype: Any = None) -> Any:
     return np.ones(x.shape, dtype=dtype or x.dtype)
 
 
-def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:  # noqa: A002 - numpy's name
+def _norm(x: Any, ord: Any = None, axis: Any = None, keepdims: bool = False) -> Any:
     two = ord is None or (ord == 2 and (axis is not None or len(x.shape) == 1)) or ord == "fro"
     if not two:
         raise TypeError(
@@ -67,6 +67,6 @@ def refusal(function: Any, method: str, kwargs: dict[str, Any]) -> str:
             f"np.{name} on a Tensor does not take {sorted(kwargs)}; call tr.ops.{function.__name__} without"
         )
     return (
-        f"np.{name} has no derivative here: compose it from tr.ops, define it with tr.Op, or apply it to the plain array "
-        "(tensor.data), which leaves the graph"
+        f"np.{name} has no derivative here: compose it from tr.ops, define it with tr.Op, or apply it "
+        "to the plain array (tensor.data), which leaves the graph"
     )

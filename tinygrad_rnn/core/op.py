@@ -33,7 +33,7 @@ class Op:
             given the cotangent ``g`` of y, linear in g. An operation with any number of arguments gives one callable
             ``rule(i, xp, ...)`` instead of a tuple, here and in ``partials``.
         vjp: ``vjp(g, y, *args, **params)`` in plain numpy, returning a cotangent (or None) for each argument. The
-            operation is then opaque: it can be run and differentiated once, not traced, drawn apart or differentiated twice.
+            operation is then opaque: it can be run and differentiated once, and not be taken apart.
         domain: for each argument the interval in which it may lie; one interval serves all.
         linear: ``"each"`` (linear in every argument while the others are held: matmul), ``"jointly"`` (linear in all of
             them together: concatenate) or ``""``. A short cut for forward mode, which the tests check.
@@ -99,7 +99,9 @@ class Op:
     def plain(self, *args: Any, **params: Any) -> Any:
         """Return the value for arguments that are numbers and arrays only; nothing is recorded."""
         result = self.forward(NUMPY, *args, **params)
-        number = isinstance(result, (np.floating, np.ndarray)) and result.ndim == 0 and result.dtype.kind == "f"
+        number = (
+            isinstance(result, (np.floating, np.ndarray)) and result.ndim == 0 and result.dtype.kind == "f"
+        )
         return float(result) if number else result
 
     @property

@@ -67,7 +67,9 @@ def _apart(node: Any, args: list[Any]) -> Any:
     if node.op is None or node.op is RANDOM:
         return _named(_leaves(node), node)
     if node.op.vjp is not None:
-        raise TypeError(f"scalarize: {node.op.name} is opaque (plain numpy), it cannot be taken apart into scalars")
+        raise TypeError(
+            f"scalarize: {node.op.name} is opaque (plain numpy), it cannot be taken apart into scalars"
+        )
     return _named(_run(node.op, args, node.params), node)
 
 
@@ -82,7 +84,9 @@ def _run(op: Op, args: list[Any], params: Mapping[str, Any]) -> Any:
     if op in _DIRECT:
         return _DIRECT[op](*args)
     if op.elementwise or not op.differentiable:
-        run = np.frompyfunc(lambda *xs: op(*xs, **params) if _any_value(xs) else op.plain(*xs, **params), len(args), 1)
+        run = np.frompyfunc(
+            lambda *xs: op(*xs, **params) if _any_value(xs) else op.plain(*xs, **params), len(args), 1
+        )
         return _as_array(run(*args))
     return _as_array(op.forward(OBJECTS, *args, **params))
 
@@ -124,10 +128,18 @@ def _real(x: Any) -> Any:
 
 def _along(x: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
     """Return x as rows that run along the reduced axes, and the shape with each of those of length 1."""
-    axes = tuple(range(x.ndim)) if axis is None else tuple(a % x.ndim for a in np.atleast_1d(axis)) if x.ndim else ()
+    axes = (
+        tuple(range(x.ndim))
+        if axis is None
+        else tuple(a % x.ndim for a in np.atleast_1d(axis))
+        if x.ndim
+        else ()
+    )
     kept = tuple(1 if a in axes else n for a, n in enumerate(x.shape))
     count = int(np.prod([x.shape[a] for a in axes], dtype=int))
-    rows = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim)).reshape(int(np.prod(kept, dtype=int)), count)
+    rows = np.moveaxis(x, axes, range(x.ndim - len(axes), x.ndim)).reshape(
+        int(np.prod(kept, dtype=int)), count
+    )
     return rows, kept
 
 
@@ -158,7 +170,10 @@ def _matmul(a: Any, b: Any) -> Any:
     rows = np.broadcast_to(rows, (*batch, *rows.shape[-2:]))
     columns = np.broadcast_to(columns, (*batch, *columns.shape[-2:]))
     shape = (*batch, rows.shape[-2], columns.shape[-1])
-    entries = [_dot(list(rows[(*i[:-1], slice(None))]), list(columns[(*i[:-2], slice(None), i[-1])])) for i in np.ndindex(shape)]
+    entries = [
+        _dot(list(rows[(*i[:-1], slice(None))]), list(columns[(*i[:-2], slice(None), i[-1])]))
+        for i in np.ndindex(shape)
+    ]
     product = _array(shape, entries)
     if a.ndim == 1:
         product = product[..., 0, :]
@@ -176,7 +191,9 @@ def _einsum(*args: Any, subscripts: str) -> Any:
 def _elementwise(op: Op) -> Any:
     def run(*args: Any) -> Any:
         arrays = [np.asarray(a, dtype=object) if not isinstance(a, np.ndarray) else a for a in args]
-        return np.frompyfunc(lambda *xs: op(*xs) if _any_value(xs) else op.plain(*xs), len(arrays), 1)(*arrays)
+        return np.frompyfunc(lambda *xs: op(*xs) if _any_value(xs) else op.plain(*xs), len(arrays), 1)(
+            *arrays
+        )
 
     return run
 

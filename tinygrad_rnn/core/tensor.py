@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -42,6 +42,7 @@ class Tensor(Variable):
     _xp = NUMPY
 
     def __new__(cls, data: Any, name: str = "") -> Tensor:
+        """Return a new leaf."""
         if not isinstance(name, str):
             raise TypeError(f"Tensor: name must be a str, got {type(name).__name__}")
         node: Tensor = cls._new(taken_in("Tensor", data, leaf=True), LEAF, name=name)
@@ -93,17 +94,12 @@ class Tensor(Variable):
         return self._data.dtype  # type: ignore[no-any-return]
 
     @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return int(self._data.ndim)
-
-    @property
     def size(self) -> int:
         """The number of entries."""
         return int(self._data.size)
 
     @property
-    def T(self) -> Tensor:  # noqa: N802 - numpy's name
+    def T(self) -> Tensor:
         """The axes in reverse order."""
         return ops.transpose(self)  # type: ignore[no-any-return]
 
@@ -142,11 +138,11 @@ class Tensor(Variable):
         if cotangent is None:
             if self._data.size != 1:
                 raise ValueError(
-                    f"backward: {self._title()} has shape {self.shape}; give a cotangent of that shape, or reduce it to one "
-                    "number first (.sum())"
+                    f"backward: {self._title()} has shape {self.shape}; give a cotangent of that shape, "
+                    "or reduce it to one number first (.sum())"
                 )
             return np.ones(self.shape, dtype=self.dtype)
-        array = np.array(cotangent.data if isinstance(cotangent, Variable) else cotangent, dtype=self.dtype)
+        array = np.array(cotangent._data if isinstance(cotangent, Variable) else cotangent, dtype=self.dtype)
         if array.shape != self.shape:
             raise ValueError(
                 f"backward: {self._title()} has shape {self.shape}, the cotangent has {array.shape}"
@@ -235,6 +231,32 @@ class Tensor(Variable):
     def __rmatmul__(self, other: Any) -> Any:
         return ops.matmul(other, self) if self._takes(other) else NotImplemented
 
+    if TYPE_CHECKING:  # set below from tr.ops
+        sum: Callable[..., Any]
+        mean: Callable[..., Any]
+        prod: Callable[..., Any]
+        max: Callable[..., Any]
+        min: Callable[..., Any]
+        cumsum: Callable[..., Any]
+        cumprod: Callable[..., Any]
+        reshape: Callable[..., Any]
+        transpose: Callable[..., Any]
+        swapaxes: Callable[..., Any]
+        squeeze: Callable[..., Any]
+        repeat: Callable[..., Any]
+        take: Callable[..., Any]
+        dot: Callable[..., Any]
+        ravel: Callable[..., Any]
+        flatten: Callable[..., Any]
+        copy: Callable[..., Any]
+        var: Callable[..., Any]
+        std: Callable[..., Any]
+        astype: Callable[..., Any]
+        norm: Callable[..., Any]
+        logsumexp: Callable[..., Any]
+        softmax: Callable[..., Any]
+        log_softmax: Callable[..., Any]
+
     __hash__ = object.__hash__
 
 
@@ -316,7 +338,7 @@ def random(generator: np.random.Generator, shape: tuple[int, ...], dtype: Any = 
     """
     if not isinstance(generator, np.random.Generator):
         raise TypeError(f"random: needs a numpy.random.Generator, got {type(generator).__name__}")
-    params = {"generator": generator, "shape": tuple(shape), "dtype": str(np.dtype(dtype))}
+    params: dict[str, Any] = {"generator": generator, "shape": tuple(shape), "dtype": str(np.dtype(dtype))}
     data = frozen(_draw(NUMPY, **params))
     return Tensor._new(data, Call(RANDOM, params, active=False))  # type: ignore[no-any-return]
 
@@ -352,10 +374,12 @@ def _method(function: Any) -> Any:
     return method
 
 
-for _name in (
-    "sum", "mean", "prod", "max", "min", "cumsum", "cumprod", "reshape", "transpose", "swapaxes", "squeeze", "repeat",
-    "take", "dot", "ravel", "var", "std", "astype", "norm", "logsumexp", "softmax", "log_softmax",
-):  # fmt: skip
-    setattr(Tensor, _name, _method(getattr(ops, _name)))
-Tensor.flatten = Tensor.ravel  # type: ignore[attr-defined]
-Tensor.copy = _method(ops.alias)  # type: ignore[attr-defined]
+METHODS = {
+    name: getattr(ops, name)
+    for name in (
+        "sum", "mean", "prod", "max", "min", "cumsum", "cumprod", "reshape", "transpose", "swapaxes", "squeeze",
+        "repeat", "take", "dot", "ravel", "var", "std", "astype", "norm", "logsumexp", "softmax", "log_softmax",
+    )
+} | {"flatten": ops.ravel, "copy": ops.alias}  # fmt: skip
+for _name, _function in METHODS.items():
+    setattr(Tensor, _name, _method(_function))

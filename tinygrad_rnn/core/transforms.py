@@ -298,8 +298,8 @@ def hvp(fn: Function, primals: Any, tangents: Any) -> Any:
 def jacobian(fn: Function, argnums: int | tuple[int, ...] = 0) -> Function:
     """Return a function that computes all first derivatives of ``fn``, one reverse pass for each output entry.
 
-    For an output of shape O and an argument leaf of shape I the result has shape O + I; nested outputs and arguments give
-    the output's structure filled with the argument's.
+    For an output of shape O and an argument leaf of shape I the result has shape O + I; nested outputs and
+    arguments give the output's structure filled with the argument's.
 
     Raises:
         ValueError: argnums is out of range.

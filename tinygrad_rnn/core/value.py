@@ -44,6 +44,7 @@ class Value(Variable):
     _xp = SCALAR
 
     def __new__(cls, data: float, name: str = "") -> Value:
+        """Return a new leaf."""
         if not isinstance(name, str):
             raise TypeError(f"Value: name must be a str, got {type(name).__name__}")
         node: Value = cls._new(real_number("Value", data), LEAF, name=name)
@@ -77,11 +78,6 @@ class Value(Variable):
     def shape(self) -> tuple[int, ...]:
         """Always ``()``."""
         return ()
-
-    @property
-    def ndim(self) -> int:
-        """Always 0."""
-        return 0
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -211,7 +207,7 @@ def real_number(what: str, data: Any) -> float:
         TypeError: it is not a real number.
     """
     if data.__class__ is float:
-        return data  # type: ignore[no-any-return]
+        return data
     if isinstance(data, Carrier):
         raise TypeError(
             f"{what}: already a {type(data).__name__}; use it as it is, or its .item() for a new leaf"
@@ -232,7 +228,7 @@ def lift(data: Any) -> Value:
         TypeError: it is an array, or not a real number.
     """
     if data.__class__ is Value:
-        return data  # type: ignore[no-any-return]
+        return data
     if isinstance(data, Carrier):
         raise TypeError(_mixed("operation"))
     if isinstance(data, np.ndarray):
@@ -358,7 +354,7 @@ def _param_names(op: Op) -> tuple[str, ...]:
 def _compiled(text: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
     """Return the function that ``text`` defines, able to see ``scope`` and the scalar functions."""
     world = {**vars(SCALAR), "inf": float("inf"), "nan": float("nan"), **scope}
-    exec(compile(text, f"<{name} of a Value, printed from its Op>", "exec"), world)  # noqa: S102 - our own text
+    exec(compile(text, f"<{name} of a Value, printed from its Op>", "exec"), world)
     return world["record" if "def record" in text else "pull"]  # type: ignore[no-any-return]
 
 
@@ -420,14 +416,11 @@ def _install_operators() -> None:
         for prefix, swap in (("", False), ("r", True)):
             method = _compiled(print_record(op, 2, operator=True, swap=swap), op.name, world)
             setattr(Value, f"__{prefix}{name}__", method)
-    Value.__neg__ = _compiled(
-        print_record(ops.negative, 1, operator=True), "negative", _SPECIAL[ops.negative][1]
-    )  # type: ignore[method-assign]
-    for op in UNARY_METHODS:
+    for op in (ops.negative, *UNARY_METHODS):
         if not _param_names(op) and _arity(op) == 1:
             method = _compiled(print_record(op, 1, operator=True), op.name, _SPECIAL[op][1])
             method.__doc__ = f"Return {op.doc}."
-            setattr(Value, op.name, method)
+            setattr(Value, "__neg__" if op is ops.negative else op.name, method)
 
 
 _install_operators()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
@@ -90,8 +90,8 @@ class Variable(Carrier):
     def parents(self, nodes: tuple[Variable, ...]) -> None:
         if any(node._stamp >= self._stamp for node in nodes):
             raise GraphCycleError(
-                f"{self!r} cannot feed on itself or on a node that is younger than it: that closes a cycle, and a cycle has "
-                "no topological order. Unroll the recurrence over time instead (tr.unroll): one copy of each node per step"
+                f"{self!r} cannot feed on itself or on a node that is younger than it: that closes a cycle, and a "
+                "cycle has no topological order. Unroll the recurrence over time instead (tr.unroll)"
             )
         raise AttributeError(
             "parents are fixed when a node is recorded; apply the operation again to new arguments"
@@ -152,7 +152,8 @@ class Variable(Carrier):
                 continue
             if np.shape(replacement) != self.shape:
                 raise ValueError(
-                    f"a hook on {self._title()} of shape {self.shape} returned a cotangent of shape {np.shape(replacement)}"
+                    f"a hook on {self._title()} of shape {self.shape} returned a cotangent of "
+                    f"shape {np.shape(replacement)}"
                 )
             cotangent = replacement if isinstance(cotangent, Variable) else self._admit(replacement)
         return cotangent
@@ -191,6 +192,17 @@ class Variable(Carrier):
 
     @property
     def shape(self) -> tuple[int, ...]:
+        """The length of each axis; ``()`` of a scalar."""
+        raise NotImplementedError
+
+    @property
+    def ndim(self) -> int:
+        """The number of axes."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the data."""
         raise NotImplementedError
 
     def _title(self) -> str:
@@ -199,8 +211,8 @@ class Variable(Carrier):
     def _refuse_assignment(self) -> None:
         if self._call.op is not None:
             raise GraphMutationError(
-                f"the result of operation {self._call.op.name!r} cannot be assigned: its graph relies on it. Assign to a leaf "
-                "(p.data = new), or compute a new node"
+                f"the result of operation {self._call.op.name!r} cannot be assigned: its graph relies on it. "
+                "Assign to a leaf (p.data = new), or compute a new node"
             )
 
     def _refuse_reading_in_transform(self, what: str) -> None:
@@ -223,8 +235,8 @@ class Variable(Carrier):
     def __reduce_ex__(self, protocol: Any) -> Any:
         if self._call.op is not None:
             raise TypeError(
-                f"{self._title()} is the result of operation {self._call.op.name!r}: copying or pickling it would lose its "
-                "graph. Copy its .data, or the leaves (parameters), and run the forward pass again"
+                f"{self._title()} is the result of operation {self._call.op.name!r}: copying or pickling it would "
+                "lose its graph. Copy its .data, or the leaves (parameters), and run the forward pass again"
             )
         if isinstance(self._note, Note) and self._note.hooks:
             raise TypeError(
@@ -277,6 +289,46 @@ class Variable(Carrier):
         raise NotImplementedError
 
     # --- operators
+
+    if TYPE_CHECKING:  # set below, or printed, from the operations' records
+        data: Any
+        grad: Any
+
+        def __add__(self, other: Any) -> Any: ...
+        def __radd__(self, other: Any) -> Any: ...
+        def __sub__(self, other: Any) -> Any: ...
+        def __rsub__(self, other: Any) -> Any: ...
+        def __mul__(self, other: Any) -> Any: ...
+        def __rmul__(self, other: Any) -> Any: ...
+        def __truediv__(self, other: Any) -> Any: ...
+        def __rtruediv__(self, other: Any) -> Any: ...
+        def __pow__(self, other: Any) -> Any: ...
+        def __rpow__(self, other: Any) -> Any: ...
+        def __lt__(self, other: Any) -> Any: ...
+        def __le__(self, other: Any) -> Any: ...
+        def __gt__(self, other: Any) -> Any: ...
+        def __ge__(self, other: Any) -> Any: ...
+
+        exp: Callable[..., Any]
+        expm1: Callable[..., Any]
+        log: Callable[..., Any]
+        log1p: Callable[..., Any]
+        sqrt: Callable[..., Any]
+        square: Callable[..., Any]
+        sin: Callable[..., Any]
+        cos: Callable[..., Any]
+        tan: Callable[..., Any]
+        arctan: Callable[..., Any]
+        sinh: Callable[..., Any]
+        cosh: Callable[..., Any]
+        tanh: Callable[..., Any]
+        sigmoid: Callable[..., Any]
+        softplus: Callable[..., Any]
+        relu: Callable[..., Any]
+        leaky_relu: Callable[..., Any]
+        sign: Callable[..., Any]
+        abs: Callable[..., Any]
+        clip: Callable[..., Any]
 
     __hash__ = object.__hash__
 

@@ -66,7 +66,9 @@ class Unrolled:
         """
         for i, sequence in enumerate(sequences):
             if len(sequence) != len(self):
-                raise ValueError(f"each: sequence {i} has {len(sequence)} items, the network {len(self)} steps")
+                raise ValueError(
+                    f"each: sequence {i} has {len(sequence)} items, the network {len(self)} steps"
+                )
         results = []
         for t, scope in enumerate(self.scopes):
             with recording(scope=scope):
@@ -110,7 +112,7 @@ def unroll(
     if not callable(cell):
         raise TypeError(f"unroll: cell must be callable as cell(x_t, state), got {type(cell).__name__}")
     _check_truncate(truncate)
-    items = inputs if isinstance(inputs, (Carrier, np.ndarray)) else list(inputs)
+    items: Any = inputs if isinstance(inputs, (Carrier, np.ndarray)) else list(inputs)
     steps = len(items)
     state = _initial(cell, items) if state is None else state
     state = _as_nodes(state, lambda part: f"{part}_init", _parts(state))
@@ -162,7 +164,9 @@ def _initial(cell: Any, items: Any) -> Any:
     if len(items):
         return make(items[0])
     if isinstance(items, list):
-        raise ValueError("unroll: no steps and no state: give the state, or inputs as an array of shape (0, ...)")
+        raise ValueError(
+            "unroll: no steps and no state: give the state, or inputs as an array of shape (0, ...)"
+        )
     return make(np.zeros(items.shape[1:]))
 
 
@@ -232,7 +236,9 @@ def _structure(tree: Any) -> str:
 def _same_kind(new: Any, state: Any, t: int) -> None:
     for (path, a), (_, b) in zip(flatten(new), flatten(state), strict=True):
         if not isinstance(a, Carrier):
-            raise ValueError(f"unroll: in step t={t} state{path} became a {type(a).__name__}, not a node or number")
+            raise ValueError(
+                f"unroll: in step t={t} state{path} became a {type(a).__name__}, not a node or number"
+            )
         if (a.shape, a.dtype) != (b.shape, b.dtype):  # type: ignore[attr-defined]
             raise ValueError(
                 f"unroll: in step t={t} state{path} changed from {_kind(b)} to {_kind(a)}; a state keeps its "
@@ -271,9 +277,13 @@ def _alive(lengths: Any, steps: int, state: Any) -> Callable[[int], Any]:
     array = np.asarray(lengths)
     batch = leaves[0].shape[0]
     if array.dtype.kind not in "iu" or array.shape != (batch,):
-        raise ValueError(f"unroll: lengths must be {batch} integers, got {array.dtype} of shape {array.shape}")
+        raise ValueError(
+            f"unroll: lengths must be {batch} integers, got {array.dtype} of shape {array.shape}"
+        )
     if array.size and not (array.min() >= 0 and array.max() <= steps):
-        raise ValueError(f"unroll: lengths must lie between 0 and T={steps}, got {array.min()} to {array.max()}")
+        raise ValueError(
+            f"unroll: lengths must lie between 0 and T={steps}, got {array.min()} to {array.max()}"
+        )
     return lambda t: None if np.all(array > t) else constant(array > t, name=f"alive_{t}")
 
 
@@ -286,5 +296,3 @@ def _kept(mask: Any, new: Any, state: Any) -> Any:
         (x for _, x in flatten(new)), (x for _, x in flatten(state)), strict=True
     )
     return unflatten(state, iter([_where(mask, a, b) for a, b in pairs]))
-
-

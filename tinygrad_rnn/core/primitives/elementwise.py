@@ -6,6 +6,7 @@ Derivatives at kinks and edges are conventions; the table in ``tinygrad_rnn.core
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from tinygrad_rnn.core.op import Op
 
@@ -67,7 +68,7 @@ negative = Op(
     linear="jointly",
     doc="-x; dy/dx = -1",
 )
-abs = Op(  # noqa: A001 - numpy's name
+abs = Op(
     name="abs",
     symbol="|x|",
     forward=lambda xp, x: xp.abs(x),
@@ -188,7 +189,7 @@ tanh = Op(
 )
 
 
-def _sigmoid(xp, x):  # type: ignore[no-untyped-def]
+def _sigmoid(xp: Any, x: Any) -> Any:
     z = xp.exp(-xp.abs(x))  # never overflows
     return xp.where(xp.greater_equal(x, 0.0), 1.0, z) / (1.0 + z)
 
@@ -226,7 +227,7 @@ leaky_relu = Op(
 )
 
 
-def _share(wins, ties, xp):  # type: ignore[no-untyped-def]
+def _share(wins: Any, ties: Any, xp: Any) -> Any:
     return xp.where(wins, 1.0, xp.where(ties, 0.5, 0.0))
 
 
@@ -298,18 +299,14 @@ weigh = Op(
 )
 
 
-def _variadic(name, symbol, forward, rule, linear, doc, bind=None):  # type: ignore[no-untyped-def]
-    return Op(name=name, symbol=symbol, forward=forward, partials=rule, linear=linear, doc=doc, bind=bind)
-
-
-def _sum(terms):  # type: ignore[no-untyped-def]
+def _sum(terms: Any) -> Any:
     total = terms[0]
     for term in terms[1:]:
         total = total + term
     return total
 
 
-def _bind_terms(*terms):  # type: ignore[no-untyped-def]
+def _bind_terms(*terms: Any) -> Any:
     if len(terms) == 1 and isinstance(terms[0], (list, tuple)):
         terms = tuple(terms[0])
     if not terms:
@@ -317,31 +314,30 @@ def _bind_terms(*terms):  # type: ignore[no-untyped-def]
     return terms, {}
 
 
-def _dot(xp, *factors):  # type: ignore[no-untyped-def]
+def _dot(xp: Any, *factors: Any) -> Any:
     n = len(factors) // 2
     return _sum([factors[k] * factors[n + k] for k in range(n)])
 
 
-add_n = _variadic(
-    "add_n",
-    "Σ",
-    lambda xp, *terms: _sum(terms),
-    lambda i, xp, y, *terms: 1.0,
-    "jointly",
-    "x_1 + ... + x_n as one node; every derivative is 1",
-    _bind_terms,
+add_n = Op(
+    name="add_n",
+    symbol="Σ",
+    forward=lambda xp, *terms: _sum(terms),
+    partials=lambda i, xp, y, *terms: 1.0,
+    linear="jointly",
+    bind=_bind_terms,
+    doc="x_1 + ... + x_n as one node; every derivative is 1",
 )
-sum_of_products = _variadic(
-    "dot",
-    "·",
-    _dot,
-    lambda i, xp, y, *factors: factors[(i + len(factors) // 2) % len(factors)],
-    "",
-    "x_1 w_1 + ... + x_n w_n as one node, given (x_1 ... x_n, w_1 ... w_n); dy/dx_i = w_i",
+sum_of_products = Op(
+    name="dot",
+    symbol="·",
+    forward=_dot,
+    partials=lambda i, xp, y, *factors: factors[(i + len(factors) // 2) % len(factors)],
+    doc="x_1 w_1 + ... + x_n w_n as one node, given (x_1 ... x_n, w_1 ... w_n); dy/dx_i = w_i",
 )
 
 
-def _comparison(name, symbol):  # type: ignore[no-untyped-def]
+def _comparison(name: str, symbol: str) -> Op:
     return Op(
         name=name,
         symbol=symbol,

@@ -50,7 +50,7 @@ def _encode(part: Any, arrays: list[Any]) -> Any:
         )
     if part.dtype.kind not in "iub":
         raise IndexError(
-            f"getitem: an index must be an integer, slice, None, ... or an integer or boolean array, got dtype {part.dtype}"
+            f"getitem: an index must be an integer, slice, None, ... or an integer or boolean array, not {part.dtype}"
         )
     arrays.append(part)
     return HERE

@@ -58,7 +58,7 @@ def _count(shape: tuple[int, ...], axis: Any) -> int:
     return math.prod(shape) // kept if kept else 0
 
 
-sum = Op(  # noqa: A001 - numpy's name
+sum = Op(
     name="sum",
     symbol="Σ",
     forward=lambda xp, x, axis, keepdims: xp.add_reduce(x, axis, keepdims),
@@ -132,7 +132,7 @@ def _extremum(xp: Any, x: Any, axis: Any, keepdims: bool, largest: bool) -> Any:
     return y if keepdims else np.squeeze(y, axis=axis)
 
 
-max = Op(  # noqa: A001 - numpy's name
+max = Op(
     name="max",
     symbol="max",
     forward=lambda xp, x, axis, keepdims: _extremum(xp, x, axis, keepdims, True),
@@ -140,7 +140,7 @@ max = Op(  # noqa: A001 - numpy's name
     bind=_bind_reduction,
     doc="largest entry over axis; tied entries share the derivative equally",
 )
-min = Op(  # noqa: A001 - numpy's name
+min = Op(
     name="min",
     symbol="min",
     forward=lambda xp, x, axis, keepdims: _extremum(xp, x, axis, keepdims, False),

@@ -25,7 +25,7 @@ def _bind_reshape(x: Any, *shape: Any) -> Any:
 
 def _bind_transpose(x: Any, *axes: Any) -> Any:
     if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-        axes = axes[0]
+        axes = tuple(axes[0] or ())
     order = tuple(reversed(range(len(x.shape)))) if not axes else _ints(axes)
     return (x,), {"axes": tuple(a % len(x.shape) if -len(x.shape) <= a < 0 else a for a in order)}
 
