@@ -1,0 +1,94 @@
+"""Gradient clipping: by the norm over all parameters, or element by element."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.nn.module import Module
+
+
+class NonFiniteGradientError(FloatingPointError):
+    """A gradient holds inf or nan; nothing was changed, neither parameters, gradients nor optimizer state."""
+
+
+def named(params: Any) -> dict[str, Any]:
+    """Return the parameters of a Module, mapping or sequence under their names, "0", "1", ... in a sequence.
+
+    Raises:
+        TypeError: `params` is something else.
+    """
+    if isinstance(params, Module):
+        return dict(params.named_parameters())
+    if isinstance(params, Mapping):
+        return {str(name): param for name, param in params.items()}
+    if isinstance(params, Sequence) and not isinstance(params, str):
+        return {str(number): param for number, param in enumerate(params)}
+    raise TypeError(f"params must be a Module, a list or a dict of parameters, not {type(params).__name__}")
+
+
+def gradient_norm(grads: Mapping[str, Any]) -> float:
+    """Return sqrt(sum of g^2 over all elements of all gradients), computed without overflow.
+
+    Raises:
+        NonFiniteGradientError: a gradient holds inf or nan; its parameter is named.
+    """
+    largest = 0.0
+    for name, grad in grads.items():
+        top = float(np.max(np.abs(grad), initial=0.0))
+        if not math.isfinite(top):
+            bad = int(np.count_nonzero(~np.isfinite(grad)))
+            raise NonFiniteGradientError(
+                f"the gradient of {name!r} is not finite in {bad} of {np.size(grad)} elements"
+            )
+        largest = max(largest, top)
+    if largest == 0.0:
+        return 0.0
+    # Scaled by a power of two, which rounds nothing: 1e200 has a norm although its square is no float.
+    scale = math.ldexp(1.0, math.frexp(largest)[1])
+    squares = (float(np.sum(np.square(np.asarray(grad, np.float64) / scale))) for grad in grads.values())
+    return scale * math.sqrt(math.fsum(squares))
+
+
+def clip_grad_norm(params: Any, max_norm: float) -> float:
+    """Return the norm of all gradients together, after scaling them down to `max_norm` where it is larger.
+
+    g <- g min(1, max_norm / (norm + 1e-6)), as PyTorch's `clip_grad_norm_`; the direction is kept (Pascanu,
+    Mikolov and Bengio 2013, algorithm 1). Parameters without a gradient are passed over.
+
+    Args:
+        params: a Module, list or dict of parameters whose `.grad` is changed.
+        max_norm: at least 0; infinity only measures.
+
+    Raises:
+        NonFiniteGradientError: a gradient holds inf or nan; its parameter is named and nothing is changed.
+        ValueError: `max_norm` is negative or not a number.
+    """
+    if not max_norm >= 0.0:
+        raise ValueError(f"clip_grad_norm: max_norm must be at least 0; it is {max_norm}")
+    with_grad = {name: param for name, param in named(params).items() if param.has_grad}
+    norm = gradient_norm({name: param.grad for name, param in with_grad.items()})
+    factor = max_norm / (norm + 1e-6)
+    if factor < 1.0:
+        for param in with_grad.values():
+            param.grad = param.grad * factor
+    return norm
+
+
+def clip_grad_value(params: Any, limit: float) -> None:
+    """Move every element of every gradient into -limit ... limit, as PyTorch's `clip_grad_value_`.
+
+    Raises:
+        NonFiniteGradientError: a gradient holds inf or nan; its parameter is named and nothing is changed.
+        ValueError: `limit` is negative or not a number.
+    """
+    if not limit >= 0.0:
+        raise ValueError(f"clip_grad_value: limit must be at least 0; it is {limit}")
+    with_grad = {name: param for name, param in named(params).items() if param.has_grad}
+    gradient_norm({name: param.grad for name, param in with_grad.items()})  # refuses inf and nan
+    for param in with_grad.values():
+        clipped = np.clip(param.grad, -limit, limit)
+        param.grad = clipped if np.ndim(param.grad) or isinstance(param.grad, np.ndarray) else float(clipped)
