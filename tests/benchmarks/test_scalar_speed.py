@@ -33,7 +33,12 @@ def gradients(program: Program) -> list[float]:
 
 
 def contest(
-    benchmark: Any, report: Any, what: str, programs: dict[str, Program], peers: Program | None
+    benchmark: Any,
+    report: Any,
+    what: str,
+    programs: dict[str, Program],
+    peers: Program | None,
+    updates: int,
 ) -> None:
     """Time build and backward of each of our programs beside micrograd's, after comparing the gradients."""
     ours = {who: partial(gradients, program) for who, program in programs.items()}
@@ -42,7 +47,7 @@ def contest(
         assert run() == pytest.approx(expected, rel=1e-9, abs=1e-300)
     first, *rest = ours.values()
     theirs = [partial(gradients, peers)] if peers else []
-    times = interleaved(benchmark, first, *rest, *theirs, rounds=7)
+    times = interleaved(benchmark, first, *rest, *theirs, rounds=5, updates=updates)
     for (who, program), seconds in zip(programs.items(), times, strict=False):
         nodes = len(tr.Graph.of(program()[0]))
         measured = f"{milliseconds(seconds)} = {1e9 * seconds / nodes:,.0f} ns x {nodes:,} nodes"
@@ -61,6 +66,7 @@ def test_random_dag(benchmark: Any, report: Any) -> None:
         "random DAG of 100,000 Values",
         {"tr, the same program": lambda: random_dag(tr.Value, RECIPE)},
         (lambda: random_dag(MICROGRAD.Value, RECIPE)) if MICROGRAD else None,
+        updates=2,
     )
 
 
@@ -75,6 +81,7 @@ def test_scalar_rnn(benchmark: Any, report: Any) -> None:
             "tr, with ops.dot and add_n": lambda: scalar_rnn(tr.Value, tr.ops.dot, lambda L: tr.add_n(*L)),
         },
         (lambda: scalar_rnn(MICROGRAD.Value)) if MICROGRAD else None,
+        updates=10,
     )
 
 
