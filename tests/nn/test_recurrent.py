@@ -274,6 +274,18 @@ def test_the_unrolled_stack_has_scopes_names_and_states():
     assert sorted(node.name for node in weights) == sorted(net.named_parameters())
 
 
+def test_both_directions_read_the_same_inputs_in_scopes_of_their_own():
+    run = tr.nn.GRU(3, 4, bidirectional=True).unroll(np.random.default_rng(0).normal(size=(5, 2, 3)))
+    graph = tr.Graph.of(*run.outputs)
+    assert [node.name for node in graph if node.name.startswith("x_")] == [f"x_{t}" for t in range(5)]
+    forward, reverse = run.states[3]
+    assert (forward.scope, reverse.scope) == (("layer 0", "t=3"), ("layer 0 reverse", "t=3"))
+    assert run.outputs[3].parents == (forward, reverse)
+    assert (run.outputs[3].name, run.outputs[3].scope) == ("y_3", ("layer 0", "t=3"))
+    assert run.final_state == (run.states[4][0], run.states[0][1])
+    assert run.previous_states[3] == (run.states[2][0], run.states[4][1])
+
+
 def test_one_layer_unrolls_to_the_states_of_its_cell():
     run = tr.nn.GRU(3, 4).unroll(np.ones((5, 3)))
     assert run.outputs[2] is run.states[2]

@@ -143,7 +143,9 @@ class Recurrent(Module):
         """
         x, parts, lengths = self._checked(x, state, lengths, rng)
         starts = self._starts(x, parts)
-        inputs = self._items(x)
+        inputs: Any = carry(x, self.dtype) if isinstance(x, Tensor) else x
+        if self.bidirectional:
+            inputs = _steps(inputs)
         walks: list[Unrolled] = []
         for layer in range(self.num_layers):
             if layer and rng is not None and self.dropout:
@@ -197,15 +199,6 @@ class Recurrent(Module):
             nodes = [carry(part, self.dtype) for part in parts]
             rows = [[node[k] for node in nodes] for k in range(count)]
         return [row[0] if len(row) == 1 else tuple(row) for row in rows]
-
-    def _items(self, x: Any) -> list[Node]:
-        """The nodes x_t, each in its step of the first layer."""
-        whole = carry(x, self.dtype) if isinstance(x, Tensor) else None
-        items = []
-        for t in range(len(x)):
-            with scope("layer 0"), scope(f"t={t}"):
-                items.append(constant(x[t]) if whole is None else whole[t])
-        return items
 
     def _dropped(self, outputs: list[Node], rng: np.random.Generator, layer: int) -> list[Node]:
         """The outputs of a layer with dropout: a share is 0, the rest is divided by 1 - dropout."""
@@ -288,6 +281,15 @@ class GRU(Recurrent):
 
     def _settings(self) -> dict[str, Any]:
         return {"reset_after": self.reset_after}
+
+
+def _steps(x: Any) -> list[Node]:
+    """The nodes x_t, each made once, in its step of the first layer: both directions read it."""
+    steps = []
+    for t in range(len(x)):
+        with scope("layer 0"), scope(f"t={t}"):
+            steps.append(x[t] if isinstance(x, Tensor) else constant(x[t]))
+    return steps
 
 
 def _title(suffix: str) -> str:
