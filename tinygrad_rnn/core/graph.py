@@ -44,15 +44,36 @@ next_stamp = itertools.count(1).__next__
 _stamp = attrgetter("_stamp")
 
 
-@contextmanager
-def recording(**changes: Any) -> Iterator[Recording]:
-    """Record with ``changes`` to the current context; restored on leaving, whatever happens."""
-    state = replace(RECORDING.get(), **changes)
-    token = RECORDING.set(state)
-    try:
-        yield state
-    finally:
-        RECORDING.reset(token)
+class recording:
+    """Record with changes to the current context; restored on leaving, whatever happens.
+
+    Args:
+        on: as in :class:`Recording`, None to leave it; so are ``scope`` and ``transforms``.
+    """
+
+    __slots__ = ("_changes", "_token")
+
+    def __init__(
+        self,
+        on: bool | None = None,
+        scope: tuple[str, ...] | None = None,
+        transforms: tuple[str, ...] | None = None,
+    ) -> None:
+        self._changes = (on, scope, transforms)
+
+    def __enter__(self) -> None:
+        now = RECORDING.get()
+        on, scope, transforms = self._changes
+        self._token = RECORDING.set(
+            Recording(
+                now.on if on is None else on,
+                now.scope if scope is None else scope,
+                now.transforms if transforms is None else transforms,
+            )
+        )
+
+    def __exit__(self, *exception: object) -> None:
+        RECORDING.reset(self._token)
 
 
 @contextmanager
@@ -157,8 +178,10 @@ def ancestors(
     seen = set(outputs)
     stack = [node for node in seen if node not in stop]
     while stack:
-        for parent in stack.pop()._parents:
-            if parent not in seen and (not active or parent._call.active):
+        node = stack.pop()
+        first = node._first  # the two slots behind node.parents, read here without a call
+        for parent in first if first.__class__ is tuple else (first, node._second):
+            if parent is not None and parent not in seen and (not active or parent._call.active):
                 seen.add(parent)
                 if parent not in stop:
                     stack.append(parent)

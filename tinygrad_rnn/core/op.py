@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
@@ -39,6 +39,7 @@ class Op:
             them together: concatenate) or ``""``. A short cut for forward mode, which the tests check.
         guarded: whether 0 times an infinite partial is 0 and not nan: true of operations with a pole or with a mask.
         result: ``"Tensor"`` or ``"Value"`` for an operation that goes from one carrier to the other; ``""`` stays.
+        differentiable: whether any argument has a derivative; follows from the rules.
         bind: turns a call's arguments into ``(node arguments, static parameters)``; None where they are the same.
         doc: formula and source.
 
@@ -62,6 +63,7 @@ class Op:
     result: str = ""
     bind: Rule | None = None
     doc: str = ""
+    differentiable: bool = field(init=False)
 
     def __post_init__(self) -> None:
         given = [k for k in ("partials", "transpose", "vjp") if getattr(self, k) is not None]
@@ -75,6 +77,9 @@ class Op:
             raise TypeError(f"Op {self.name!r}: forward must be callable, got {type(self.forward).__name__}")
         if self.linear not in ("", "each", "jointly"):
             raise ValueError(f"Op {self.name!r}: linear must be '', 'each' or 'jointly', got {self.linear!r}")
+        rules = self.partials or self.transpose or self.vjp
+        some = any(r is not None for r in rules) if isinstance(rules, tuple) else rules is not None
+        object.__setattr__(self, "differentiable", some)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
         """Return the recorded node, or a float or array where no argument is a Value or Tensor."""
@@ -108,12 +113,6 @@ class Op:
     def elementwise(self) -> bool:
         """Whether the value at each position depends on the arguments at that position only."""
         return self.partials is not None
-
-    @property
-    def differentiable(self) -> bool:
-        """Whether any argument has a derivative."""
-        rules = self.partials or self.transpose or self.vjp
-        return any(r is not None for r in rules) if isinstance(rules, tuple) else rules is not None
 
     def rule(self, i: int) -> Rule | None:
         """Return the rule of argument ``i``, None where it has no derivative."""

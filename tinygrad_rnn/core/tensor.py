@@ -279,7 +279,7 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
         data = np.asarray(data)
     data.flags.writeable = False
     node._data = data
-    node._grad = node._note = None
+    node._second = node._grad = node._note = None
     state = RECORDING.get()
     node._scope = state.scope
     if state.on:
@@ -288,10 +288,10 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
             if n._call.active:
                 active = op.differentiable
                 break
-        node._parents = nodes
+        node._first = nodes
         node._call = _call(op, params, active)
     else:
-        node._parents = ()
+        node._first = ()
         node._call = CONSTANT
     node._stamp = next_stamp()
     return node

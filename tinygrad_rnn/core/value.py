@@ -1,12 +1,8 @@
-"""``Value``: a float in the graph, and the specialized functions printed for it from the operations' records.
-
-A rule written as ``1.0 - y * y`` is run once in the namespace that prints source; the text becomes two plain Python
-functions for each elementwise operation: one that records a node and one that pulls its cotangent back. So a graph
-of Values costs a few attribute stores a node, and the rule is still written once.
-"""
+"""``Value``: a float in the graph. Its operators are printed functions (see ``printing``)."""
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -15,8 +11,9 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import array_pull
 from tinygrad_rnn.core.graph import RECORDING, next_stamp
-from tinygrad_rnn.core.namespaces import SCALAR, Expr, Source
+from tinygrad_rnn.core.namespaces import SCALAR
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
+from tinygrad_rnn.core.printing import compiled, param_names, print_pull, print_record
 from tinygrad_rnn.core.variable import OPERATORS, UNARY_METHODS, Variable, recorded
 
 
@@ -125,8 +122,7 @@ class Value(Variable):
             raise TypeError(_mixed(op.name))
         if op.result == "Tensor":
             return recorded(op, tuple(lift(a) for a in args), params)
-        function = _RECORDERS.get(op) or _recorder(op)
-        return function(params, *[a if a.__class__ is Value else lift(a) for a in args])
+        return recorder(op, len(args))(params, *[a if a.__class__ is Value else lift(a) for a in args])
 
     @classmethod
     def _record(cls, op: Op, nodes: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
@@ -241,124 +237,13 @@ def lift(data: Any) -> Value:
     return Value._new(real_number("operand", data), CONSTANT)  # type: ignore[no-any-return]
 
 
-# --- printing the specialized functions
-
-_RECORD = """\
-def record({signature}):
-    state = recording()
-{lift}{reads}{lines}
-    node = new(Value)
-    node._data = {result}
-    node._scope = state.scope
-    node._grad = node._note = None
-    if state.on:
-        node._parents = ({parents},)
-        node._call = {call}
-    else:
-        node._parents = ()
-        node._call = CONSTANT
-    node._stamp = next_stamp()
-    return node
-"""
-_LIFT = """\
-    if b.__class__ is not Value:
-        if b.__class__ is float:
-            number = b
-            b = new(Value)
-            b._data = number
-            b._call = CONSTANT
-            b._parents = ()
-            b._scope = state.scope
-            b._grad = b._note = None
-            b._stamp = next_stamp()
-        elif takes(b):
-            b = lift(b)
-        else:
-            return NotImplemented
-"""
-_PULL = """\
-def pull(node, g, found, ledger):
-    {parents}, = node._parents
-    y = node._data
-{reads}{blocks}
-"""
-_BLOCK = """\
-    if {arg}._call.active:
-{lines}
-        found[{arg}] = {c} if (old := found.get({arg})) is None else old + {c}
-"""
+MOST_PRINTED = 64  # arguments; a longer sum runs the rules as they are
 
 
-def _indented(lines: list[str], by: int) -> str:
-    return "".join(f"{' ' * by}{line}\n" for line in lines)
+def _call_names(op: Op, arity: int) -> dict[str, Any]:
+    """Return what the printed recording function of an operation refers to."""
+    pull = compiled(print_pull(op, arity), op, {}) if op.differentiable else None
 
-
-def _arity(op: Op) -> int | None:
-    return (
-        len(op.partials)
-        if isinstance(op.partials, tuple)
-        else 1
-        if op.partials is None and op is ops.detach
-        else None
-    )
-
-
-def print_pull(op: Op, arity: int) -> str:
-    """Return the source of the function that adds a Value node's contributions to its parents."""
-    names = "abcdefgh"[:arity]
-    reads = [f"{n}_ = {n}._data" for n in names]
-    blocks = []
-    for i, n in enumerate(names):
-        if op.rule(i) is None:
-            continue
-        source = Source(prefix=f"{n}t")
-        args = tuple(source.name(f"{m}_") for m in names)
-        params = {k: source.name(f"node._call.params[{k!r}]") for k in _param_names(op)}
-        c = op.cotangent(i, source, source.name("g"), source.name("y"), args, params)
-        text = c.text if isinstance(c, Expr) else repr(c)
-        blocks.append(_BLOCK.format(arg=n, lines=_indented(source.lines, 8).rstrip("\n"), c=text))
-    body = "".join(blocks) or "    return\n"
-    return _PULL.format(parents=", ".join(names), reads=_indented(reads, 4), blocks=body)
-
-
-def print_record(op: Op, arity: int, *, operator: bool = False, swap: bool = False) -> str:
-    """Return the source of the function that computes a value and records its node."""
-    names = "abcdefgh"[:arity]
-    order = names[::-1] if swap else names
-    source = Source()
-    args = tuple(source.name(f"{n}_") for n in order)
-    known = {k: source.name(f"params[{k!r}]") for k in _param_names(op)}
-    y = op.forward(source, *args, **known)
-    active = " or ".join(f"{n}._call.active" for n in order)
-    call = "IDLE" if not op.differentiable else f"CALL if {active} else IDLE"
-    if known:
-        call = f"make_call(params, {active})"
-    return _RECORD.format(
-        signature=", ".join(names) if operator else f"params, {', '.join(names)}",
-        lift=_LIFT if operator and arity == 2 else "",
-        reads=_indented([f"{n}_ = {n}._data" for n in names], 4),
-        lines=_indented(source.lines, 4).rstrip("\n"),
-        result=y.text if isinstance(y, Expr) else repr(y),
-        parents=", ".join(order),
-        call=call,
-    )
-
-
-def _param_names(op: Op) -> tuple[str, ...]:
-    """Return the names of the static parameters: the keyword arguments that the operation's ``bind`` makes."""
-    if op.bind is None or not isinstance(op.partials, tuple):
-        return ()
-    return tuple(op.bind(*[0.0] * len(op.partials))[1])
-
-
-def _compiled(text: str, name: str, scope: dict[str, Any]) -> Callable[..., Any]:
-    """Return the function that ``text`` defines, able to see ``scope`` and the scalar functions."""
-    world = {**vars(SCALAR), "inf": float("inf"), "nan": float("nan"), **scope}
-    exec(compile(text, f"<{name} of a Value, printed from its Op>", "exec"), world)
-    return world["record" if "def record" in text else "pull"]  # type: ignore[no-any-return]
-
-
-def _world(op: Op, pull: Callable[..., None] | None) -> dict[str, Any]:
     def make_call(params: Mapping[str, Any], active: bool) -> Call:
         return Call(op, dict(params), active=active, pull=pull)
 
@@ -376,49 +261,48 @@ def _world(op: Op, pull: Callable[..., None] | None) -> dict[str, Any]:
     }
 
 
-def _specialized(op: Op) -> tuple[Callable[..., Value], dict[str, Any]]:
-    """Return the recording function of an elementwise operation, and the names that it was compiled with."""
-    arity = _arity(op)
-    if arity is None:
-        return _variadic(op)
-    pull = _compiled(print_pull(op, arity), op.name, {}) if op.differentiable else None
-    world = _world(op, pull)
-    return _compiled(print_record(op, arity), op.name, world), world
+def _arity(op: Op) -> int | None:
+    """Return the number of arguments of an operation of one size, None of one of any size."""
+    if op is ops.detach:
+        return 1
+    return len(op.partials) if isinstance(op.partials, tuple) else None
 
 
-def _recorder(op: Op) -> Callable[..., Value]:
-    """Return the recording function of a user's own operation, or of a comparison."""
+@functools.lru_cache(maxsize=256)
+def _printed(op: Op, arity: int) -> Callable[..., Value]:
+    """Return the recording function for ``arity`` arguments of one of our own elementwise operations."""
+    return compiled(print_record(op, arity), op, _call_names(op, arity))
+
+
+def recorder(op: Op, arity: int) -> Callable[..., Value]:
+    """Return ``record(params, *values)`` for an operation on Values.
+
+    Raises:
+        TypeError: the operation acts on arrays.
+    """
+    own = op in _OWN
+    if own and op.partials is not None and arity == (_arity(op) or arity) and arity <= MOST_PRINTED:
+        return _printed(op, arity)
     if op.partials is None and op.differentiable:
         raise TypeError(
             f"{op.name} does not act on single Values: make a Tensor of them first with tr.ops.stack([...])"
         )
-    return _general(op)
-
-
-def _general(op: Op) -> Callable[..., Value]:
-    """Return a recording function that runs the rules as they are, for what is not worth printing."""
-
     return lambda params, *args: Value._record(op, args, params)
 
 
-def _variadic(op: Op) -> tuple[Callable[..., Value], dict[str, Any]]:
-    return _general(op), {}
-
-
-_SPECIAL = {op: _specialized(op) for op in ops.ALL if op.elementwise or op is ops.detach}
-_RECORDERS = {op: function for op, (function, _) in _SPECIAL.items()}
+_OWN = frozenset(ops.ALL)
 
 
 def _install_operators() -> None:
     """Give Value its operators and methods as printed functions, without a call in between."""
     for name, op in OPERATORS.items():
-        world = _SPECIAL[op][1]
+        names = _call_names(op, 2)
         for prefix, swap in (("", False), ("r", True)):
-            method = _compiled(print_record(op, 2, operator=True, swap=swap), op.name, world)
+            method = compiled(print_record(op, 2, operator=True, swap=swap), op, names)
             setattr(Value, f"__{prefix}{name}__", method)
     for op in (ops.negative, *UNARY_METHODS):
-        if not _param_names(op) and _arity(op) == 1:
-            method = _compiled(print_record(op, 1, operator=True), op.name, _SPECIAL[op][1])
+        if not param_names(op) and _arity(op) == 1:
+            method = compiled(print_record(op, 1, operator=True), op, _call_names(op, 1))
             method.__doc__ = f"Return {op.doc}."
             setattr(Value, "__neg__" if op is ops.negative else op.name, method)
 

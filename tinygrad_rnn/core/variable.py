@@ -34,7 +34,7 @@ class Variable(Carrier):
     node is.
     """
 
-    __slots__ = ("__weakref__", "_call", "_data", "_grad", "_note", "_parents", "_scope", "_stamp")
+    __slots__ = ("__weakref__", "_call", "_data", "_first", "_grad", "_note", "_scope", "_second", "_stamp")
 
     _carrier: ClassVar[str]
     _xp: ClassVar[Any]
@@ -42,7 +42,8 @@ class Variable(Carrier):
     _grad: Any
     _call: Call
     _note: str | Note | None
-    _parents: tuple[Variable, ...]
+    _first: Any
+    _second: Variable | None
     _scope: tuple[str, ...]
     _stamp: int
 
@@ -53,7 +54,8 @@ class Variable(Carrier):
         node._data = data
         node._grad = None
         node._call = call
-        node._parents = parents
+        node._first = parents
+        node._second = None
         node._scope = RECORDING.get().scope
         node._note = name or None
         node._stamp = next_stamp()
@@ -96,6 +98,19 @@ class Variable(Carrier):
         raise AttributeError(
             "parents are fixed when a node is recorded; apply the operation again to new arguments"
         )
+
+    @property
+    def _parents(self) -> tuple[Any, ...]:
+        """The parents, out of the two slots that hold them.
+
+        One or two Values stand in the slots themselves: a tuple for each node would be one more object for the
+        cyclic collector to visit, which costs more than all else while a graph is built. Any other number, and
+        the parents of a Tensor, stand as a tuple in the first slot.
+        """
+        first = self._first
+        if first.__class__ is tuple:
+            return first  # type: ignore[no-any-return]
+        return (first,) if self._second is None else (first, self._second)
 
     @property
     def name(self) -> str:

@@ -24,9 +24,11 @@ def _bind_reshape(x: Any, *shape: Any) -> Any:
 
 
 def _bind_transpose(x: Any, *axes: Any) -> Any:
+    if not axes:
+        return (x,), {"axes": tuple(range(len(x.shape)))[::-1]}
     if len(axes) == 1 and (axes[0] is None or isinstance(axes[0], (tuple, list))):
-        axes = tuple(axes[0] or ())
-    order = tuple(reversed(range(len(x.shape)))) if not axes else _ints(axes)
+        axes = tuple(axes[0] or range(len(x.shape))[::-1])
+    order = _ints(axes)
     return (x,), {"axes": tuple(a % len(x.shape) if -len(x.shape) <= a < 0 else a for a in order)}
 
 
@@ -51,8 +53,8 @@ reshape = Op(
 transpose = Op(
     name="transpose",
     symbol="ᵀ",
-    forward=lambda xp, x, axes: np.transpose(x, axes),
-    transpose=(lambda xp, g, y, x, axes: xp.transpose(g, tuple(int(i) for i in np.argsort(axes))),),
+    forward=lambda xp, x, axes: x.transpose(axes),
+    transpose=(lambda xp, g, y, x, axes: xp.transpose(g, tuple(sorted(axes, key=axes.__getitem__))),),
     linear="each",
     bind=_bind_transpose,
     doc="axes in another order (reversed when None)",
