@@ -113,10 +113,10 @@ class Recurrent(Module):
 
         Args:
             x: Tensor or array (T, B, I), or (T, I) for one example; results then have no B either.
-            state: h (L*D, B, H), for an LSTM the pair (h, c); layer by layer, forward before reverse. None:
-                zeros. lengths: integers (B,), each from 0 to T: example b is its first lengths[b] steps.
-                Its outputs past them
-                are 0, its final state is that of its last step, and what lies there is never read.
+            state: h (L*D, B, H), for an LSTM the pair (h, c); layer by layer, forward before reverse. None is
+                zeros.
+            lengths: integers (B,), each from 0 to T: example b is its first lengths[b] steps. Its outputs past
+                them are 0, its final state is that of its last step, and what lies there is never read.
             rng: draws the dropout masks; None drops nothing.
 
         Raises:
