@@ -68,3 +68,7 @@ def test_no_words_have_share_zero():
 
 def test_a_part_of_a_word_is_no_word():
     assert word_share("stat", "statement").found == 0
+
+
+def test_shorter_words_count_on_request():
+    assert word_share("the sea", "the old sea", minimum=3) == WordShare(2, 2)

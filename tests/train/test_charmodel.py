@@ -1,5 +1,7 @@
 """The character model: its shapes, its independent twin in numpy, sampling and what it refuses."""
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -112,11 +114,17 @@ def test_a_sample_has_the_length_and_is_reproducible():
 
 def test_temperature_zero_takes_the_most_probable():
     made = model()
-    text = "ab"
-    for character in made.sample("ab", 6, temperature=0.0):
-        logits, _ = made(VOCABULARY.encode(text)[:, np.newaxis])
-        assert character == VOCABULARY.characters[int(logits.data[-1, 0].argmax())]
-        text += character
+    for param in made.parameters():
+        param.data = param.data * 5.0  # the characters decide, not the biases
+    chosen = set()
+    for prompt in map("".join, itertools.product("abcde", repeat=2)):
+        text = prompt
+        chosen.add(made.sample(prompt, 1, temperature=0.0))
+        for character in made.sample(prompt, 3, temperature=0.0):
+            logits, _ = made(VOCABULARY.encode(text)[:, np.newaxis])
+            assert character == VOCABULARY.characters[int(logits.data[-1, 0].argmax())]
+            text += character
+    assert len(chosen) > 1
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 2.0])

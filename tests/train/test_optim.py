@@ -123,6 +123,27 @@ def test_float32_bias_correction_keeps_its_digits():
     assert param.data[0] == pytest.approx(-1.0, rel=3e-7)
 
 
+def test_float32_bias_correction_keeps_its_digits_in_a_recorded_step():
+    """The step count of a plan is a node of the parameter's dtype."""
+    params = {"w": tr.Tensor(np.zeros(1, np.float32))}
+    rule = rules.AdamRule(lr=1.0, eps=0.0)
+    state = {"w": {slot: tr.Tensor(value) for slot, value in rule.init(params)["w"].items()}}
+    moved, state = rule.update(params, {"w": tr.Tensor(np.array([3.0], np.float32))}, state)
+    assert moved["w"].dtype == state["w"]["step"].dtype == np.float32
+    assert moved["w"].data[0] == pytest.approx(-1.0, rel=3e-7)
+
+
+def test_adagrad_decays_its_rate_and_starts_where_it_is_told():
+    """The frozen vectors have neither; by hand: lr / (1 + (step - 1) lr_decay) / sqrt(4 + 1 + ...)."""
+    param = tr.Tensor([0.0])
+    optimizer = optim.Adagrad([param], lr=1.0, lr_decay=0.5, initial_accumulator_value=4.0, eps=0.0)
+    expected = 0.0
+    for step in range(1, 5):
+        optimizer.step([np.array([1.0])])
+        expected -= 1.0 / (1.0 + (step - 1) * 0.5) / (4.0 + step) ** 0.5
+        assert param.data[0] == pytest.approx(expected, rel=1e-14)
+
+
 def test_update_changes_nothing_in_place():
     params = {"w": np.ones(2)}
     rule = rules.AdamRule()
