@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 
 import pytest
 
@@ -70,6 +71,18 @@ def test_plot_draws_into_a_file_and_into_no_window(tmp_path):
     history().plot().savefig(tmp_path / "loss.png")
     assert (tmp_path / "loss.png").read_bytes().startswith(b"\x89PNG")
     assert pyplot.get_fignums() == []
+
+
+def test_the_figure_shows_itself_in_a_notebook():
+    formatters = pytest.importorskip("IPython.core.formatters")
+    assert formatters.PNGFormatter()(history().plot()).startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_extra_is_named(monkeypatch):
+    monkeypatch.setitem(sys.modules, "matplotlib.figure", None)
+    monkeypatch.delitem(sys.modules, "tinygrad_rnn.train.figure", raising=False)
+    with pytest.raises(ImportError, match=r'plot needs matplotlib: pip install "tinygrad_rnn\[train\]"'):
+        history().plot()
 
 
 def test_an_empty_history_is_not_plotted():

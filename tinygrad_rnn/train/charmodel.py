@@ -127,10 +127,9 @@ class CharModel(Module):
         except TextError as error:
             raise TextError(f"sample: prompt: {error}") from None
         rng = np.random.default_rng() if rng is None else rng
-        written = [] if indices or not length else [int(rng.integers(len(self.vocabulary)))]
-        for index in self._written(indices or written[:], temperature, rng, length - len(written)):
-            written.append(index)
-        return self.vocabulary.decode(written)
+        first = [] if indices or not length else [int(rng.integers(len(self.vocabulary)))]
+        rest = self._written(indices or first, temperature, rng, length - len(first))
+        return self.vocabulary.decode([*first, *rest])
 
     def _loss(self, output: Any, target: Any) -> Any:
         """Return -log P(target) after an output (H,)."""

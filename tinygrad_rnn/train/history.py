@@ -95,12 +95,12 @@ class History:
 
 
 def _figure() -> Figure:
-    """Return an empty figure that no window or global list of figures knows about."""
+    """Return an empty figure."""
     try:
-        from matplotlib.figure import Figure
+        from tinygrad_rnn.train.figure import ShownFigure
     except ImportError as error:
         raise ImportError('plot needs matplotlib: pip install "tinygrad_rnn[train]"') from error
-    return Figure(figsize=(8.0, 6.0), layout="constrained")
+    return ShownFigure()
 
 
 def _curve(axes: Any, values: list[float], label: str) -> None:
