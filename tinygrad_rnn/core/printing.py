@@ -82,7 +82,7 @@ def print_pull(op: Op, arity: int) -> str:
     names, reads = _names(arity)
     blocks = []
     for i, name in enumerate(names):
-        if op.rule(i) is None:
+        if not op.differentiates(i):
             continue
         source = Source(prefix=f"t{i}_")
         args = tuple(source.name(f"x{k}") for k in range(arity))

@@ -190,7 +190,9 @@ tanh = Op(
 
 
 def _sigmoid(xp: Any, x: Any) -> Any:
-    z = xp.exp(-xp.abs(x))  # never overflows
+    z = xp.exp(
+        xp.where(xp.greater_equal(x, 0.0), -x, x)
+    )  # never overflows; analytic on each side, 0 included
     return xp.where(xp.greater_equal(x, 0.0), 1.0, z) / (1.0 + z)
 
 
@@ -211,7 +213,7 @@ softplus = Op(
 relu = Op(
     name="relu",
     symbol="relu",
-    forward=lambda xp, x: xp.maximum(x, 0.0),
+    forward=lambda xp, x: xp.where(xp.less_equal(x, 0.0), 0.0, x),
     partials=(lambda xp, y, x: xp.where(xp.greater(x, 0.0), 1.0, 0.0),),
     guarded=True,
     doc="max(x, 0); dy/dx = 1 for x > 0, else 0 (also at 0)",
@@ -323,7 +325,7 @@ add_n = Op(
     name="add_n",
     symbol="Σ",
     forward=lambda xp, *terms: _sum(terms),
-    partials=lambda i, xp, y, *terms: 1.0,
+    partials=lambda i, xp, y, terms: 1.0,
     linear="jointly",
     bind=_bind_terms,
     doc="x_1 + ... + x_n as one node; every derivative is 1",
@@ -332,7 +334,7 @@ sum_of_products = Op(
     name="dot",
     symbol="·",
     forward=_dot,
-    partials=lambda i, xp, y, *factors: factors[(i + len(factors) // 2) % len(factors)],
+    partials=lambda i, xp, y, factors: factors[(i + len(factors) // 2) % len(factors)],
     doc="x_1 w_1 + ... + x_n w_n as one node, given (x_1 ... x_n, w_1 ... w_n); dy/dx_i = w_i",
 )
 

@@ -84,12 +84,12 @@ def _scatter(xp: Any, g: Any, *indices: Any, key: Any, shape: Any) -> Any:
     return out
 
 
-def _getitem_rule(i: int, xp: Any, g: Any, y: Any, x: Any, *indices: Any, key: Any) -> Any:
-    return xp.scatter_add(g, *indices, key=key, shape=x.shape) if i == 0 else None
+def _getitem_rule(i: int, xp: Any, g: Any, y: Any, args: Any, key: Any) -> Any:
+    return xp.scatter_add(g, *args[1:], key=key, shape=args[0].shape) if i == 0 else None
 
 
-def _scatter_rule(i: int, xp: Any, g: Any, y: Any, x: Any, *indices: Any, key: Any, shape: Any) -> Any:
-    return xp.getitem(g, decode(key, indices)) if i == 0 else None
+def _scatter_rule(i: int, xp: Any, g: Any, y: Any, args: Any, key: Any, shape: Any) -> Any:
+    return xp.getitem(g, decode(key, args[1:])) if i == 0 else None
 
 
 getitem = Op(

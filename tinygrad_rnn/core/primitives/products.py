@@ -59,7 +59,7 @@ matmul = Op(
 )
 
 
-def _einsum_rule(i: int, xp: Any, g: Any, y: Any, *args: Any, subscripts: str) -> Any:
+def _einsum_rule(i: int, xp: Any, g: Any, y: Any, args: Any, subscripts: str) -> Any:
     """The same contraction with g in the place of argument i; axes that only i had are spread out again."""
     inputs, output = subscripts.split("->")
     terms = inputs.split(",")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import operator
 from typing import Any
 
@@ -70,40 +71,51 @@ broadcast_to = Op(
 )
 
 
-def _bind_join(name: str) -> Any:
-    def bind(arrays: Any, *, axis: Any = 0) -> Any:
-        items = tuple(arrays)
-        if not items:
-            raise ValueError(f"{name}: needs at least one array, got none")
-        return items, {"axis": operator.index(axis)}
-
-    return lambda arrays, axis=0: bind(arrays, axis=axis)
+def _bind_stack(arrays: Any, axis: Any = 0) -> Any:
+    items = tuple(arrays)
+    if not items:
+        raise ValueError("stack: needs at least one array, got none")
+    return items, {"axis": operator.index(axis)}
 
 
-def _piece(i: int, xp: Any, g: Any, y: Any, *args: Any, axis: int) -> Any:
+def _bind_concatenate(arrays: Any, axis: Any = 0) -> Any:
+    items = tuple(arrays)
+    if not items:
+        raise ValueError("concatenate: needs at least one array, got none")
+    k = operator.index(axis)
+    shapes = [np.shape(x) for x in items]
+    if not all(-len(s) <= k < len(s) for s in shapes):
+        raise ValueError(f"concatenate: axis {k} is out of bounds for arrays of shapes {shapes[:4]}")
+    return items, {"axis": k, "starts": tuple(itertools.accumulate((s[k] for s in shapes), initial=0))}
+
+
+def _piece(i: int, xp: Any, g: Any, y: Any, args: Any, axis: int, starts: tuple[int, ...]) -> Any:
     """Return the part of ``g`` that came from argument i of a concatenation."""
-    start = sum(a.shape[axis] for a in args[:i])
-    key = (slice(None),) * (axis % len(y.shape)) + (slice(start, start + args[i].shape[axis]),)
-    return g[key]
+    return g[(*_before(axis, y), slice(starts[i], starts[i + 1]))]
+
+
+def _before(axis: int, y: Any) -> tuple[slice, ...]:
+    """Return a key that takes all of each axis before ``axis``."""
+    return (slice(None),) * (axis % len(y.shape))
 
 
 concatenate = Op(
     name="concatenate",
     symbol="concat",
-    forward=lambda xp, *args, axis: np.concatenate(args, axis=axis),
+    forward=lambda xp, *args, axis, starts: np.concatenate(args, axis=axis),
     transpose=_piece,
     linear="jointly",
-    bind=_bind_join("concatenate"),
+    bind=_bind_concatenate,
     doc="arrays joined along an existing axis",
 )
 stack = Op(
     name="stack",
     symbol="stack",
     forward=lambda xp, *args, axis: np.stack(args, axis=axis),
-    transpose=lambda i, xp, g, y, *args, axis: g[(slice(None),) * (axis % len(y.shape)) + (i,)],
+    transpose=lambda i, xp, g, y, args, axis: g[(*_before(axis, y), i)],
     linear="jointly",
     result="Tensor",
-    bind=_bind_join("stack"),
+    bind=_bind_stack,
     doc="arrays of one shape joined along a new axis; of Values: the Tensor that holds them",
 )
 item = Op(
