@@ -27,6 +27,10 @@ class ReadOnlyArray(np.ndarray):
             )
         super().__setitem__(key, value)
 
+    def copy(self, order: Any = "C") -> Any:
+        """Return an ordinary array of one's own."""
+        return np.array(self, order=order, subok=False)
+
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
         for target in kwargs.get("out", ()):
             if isinstance(target, ReadOnlyArray) and not target.flags.writeable:

@@ -73,9 +73,9 @@ class Tensor(Variable):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
-        if grad is None or (
-            np.ndim(grad) == 0 and self.shape and not isinstance(grad, Carrier) and grad == 0
-        ):
+        if isinstance(grad, Carrier):
+            raise TypeError(f"grad: needs an array, got a {type(grad).__name__}; use its .data")
+        if grad is None or (np.ndim(grad) == 0 and grad == 0):
             self._grad = None
             return
         array = np.array(grad, dtype=self.dtype)

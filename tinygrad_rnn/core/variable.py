@@ -109,7 +109,7 @@ class Variable(Carrier):
         """
         first = self._first
         if first.__class__ is tuple:
-            return first  # type: ignore[no-any-return]
+            return first
         return (first,) if self._second is None else (first, self._second)
 
     @property
