@@ -5,7 +5,9 @@ import json
 import os
 import stat
 import struct
+import subprocess
 import sys
+import time
 import zipfile
 
 import numpy as np
@@ -332,6 +334,30 @@ def test_permissions_and_links_survive(saved):
     finally:
         os.umask(mask)
     assert stat.S_IMODE((saved.parent / "fresh.npz").stat().st_mode) == 0o640
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGKILL")
+def test_a_killed_writer_leaves_a_whole_file(saved):
+    """Killed at any point while it saves two models in turn, one of the two is there."""
+    code = (
+        "import sys, numpy as np\n"
+        "from tinygrad_rnn.train import CharModel, Vocabulary, save\n"
+        "models = [CharModel(Vocabulary('ab'), 'gru', 64, rng=np.random.default_rng(k)) for k in range(2)]\n"
+        "print('saving', flush=True)\n"
+        "while True:\n"
+        "    for model in models: save(sys.argv[1], model)\n"
+    )
+    expected = [
+        CharModel(Vocabulary("ab"), "gru", 64, rng=np.random.default_rng(k)).state_dict() for k in range(2)
+    ]
+    rng = np.random.default_rng(0)
+    for _ in range(4):
+        with subprocess.Popen([sys.executable, "-c", code, str(saved)], stdout=subprocess.PIPE) as process:
+            process.stdout.readline()
+            time.sleep(0.02 + 0.05 * rng.random())
+            process.kill()
+        found = load(saved).state_dict()
+        assert any(all(np.array_equal(found[name], state[name]) for name in state) for state in expected)
 
 
 def test_saving_into_a_missing_folder_says_so(tmp_path):

@@ -58,6 +58,13 @@ class CharModel(Module):
 
     Raises:
         ValueError: an unknown cell, or a size below 1.
+
+    >>> model = CharModel(Vocabulary("abc"), "gru", 8, rng=np.random.default_rng(0))
+    >>> logits, state = model(np.array([[0, 2], [1, 1]]))
+    >>> logits.shape, state.shape
+    ((2, 2, 3), (1, 2, 8))
+    >>> len(model.sample("ab", 10))
+    10
     """
 
     def __init__(

@@ -43,6 +43,15 @@ class Trainer:
     Raises:
         ValueError: `clip_norm` is not above 0.
         TypeError: the optimizer is none.
+
+    >>> import numpy as np
+    >>> import tinygrad_rnn as tr
+    >>> line = tr.nn.Linear(1, 1, rng=np.random.default_rng(0))
+    >>> error = lambda model, pairs: tr.mean_squared_error(model(pairs[0]), pairs[1])
+    >>> trainer = Trainer(line, error, tr.train.SGD(line, lr=0.3))
+    >>> history = trainer.fit([(np.array([[0.0], [1.0]]), np.array([[1.0], [3.0]]))], 500, stop_below=1e-6)
+    >>> history.converged, round(line.weight.item(), 2), round(line.bias.item(), 2)
+    (True, 2.0, 1.0)
     """
 
     def __init__(
