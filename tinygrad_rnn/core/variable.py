@@ -11,19 +11,8 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import local_vjp, pullback
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
 from tinygrad_rnn.core.graph import RECORDING, next_stamp
+from tinygrad_rnn.core.hooks import Hook, Note
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Call, Carrier, Op
-
-Hook = Callable[[Any], Any]
-
-
-class Note:
-    """The name and the hooks of the few nodes that have hooks; other nodes keep their name alone."""
-
-    __slots__ = ("hooks", "name")
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self.hooks: list[Hook] = []
 
 
 class Variable(Carrier):
@@ -158,20 +147,7 @@ class Variable(Carrier):
         return hook
 
     def _run_hooks(self, cotangent: Any) -> Any:
-        for hook in self._note.hooks if isinstance(self._note, Note) else ():
-            if isinstance(cotangent, np.ndarray):
-                cotangent = cotangent.view()
-                cotangent.flags.writeable = False
-            replacement = hook(cotangent)
-            if replacement is None:
-                continue
-            if np.shape(replacement) != self.shape:
-                raise ValueError(
-                    f"a hook on {self._title()} of shape {self.shape} returned a cotangent of "
-                    f"shape {np.shape(replacement)}"
-                )
-            cotangent = replacement if isinstance(cotangent, Variable) else self._admit(replacement)
-        return cotangent
+        return self._note.run(self, cotangent) if isinstance(self._note, Note) else cotangent
 
     def backward(self, cotangent: Any = None) -> None:
         """Add to the ``.grad`` of every leaf its part in the derivative of this node, and set it on interior nodes.

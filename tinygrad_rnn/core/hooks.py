@@ -1,0 +1,48 @@
+"""``Note``: the name and the hooks of a node that has hooks; other nodes keep their name alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.core.op import Carrier
+
+Hook = Callable[[Any], Any]
+
+
+class Note:
+    """What a node has beyond its data, in the rare case that it has hooks."""
+
+    __slots__ = ("hooks", "name")
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.hooks: list[Hook] = []
+
+    def run(self, node: Any, cotangent: Any) -> Any:
+        """Return the cotangent after each hook of ``node`` has seen it, or has put another in its place.
+
+        Raises:
+            ValueError: a replacement has another shape.
+        """
+        for hook in self.hooks:
+            if isinstance(cotangent, np.ndarray):
+                cotangent = cotangent.view()
+                cotangent.flags.writeable = False
+            replacement = hook(cotangent)
+            if replacement is not None:
+                cotangent = self._accepted(node, replacement, isinstance(cotangent, Carrier))
+        return cotangent
+
+    @staticmethod
+    def _accepted(node: Any, replacement: Any, recorded: bool) -> Any:
+        if np.shape(replacement) != node.shape:
+            raise ValueError(
+                f"a hook on {node._title()} of shape {node.shape} returned a cotangent of "
+                f"shape {np.shape(replacement)}"
+            )
+        if isinstance(replacement, Carrier):
+            return replacement if recorded else node._admit(replacement._data)  # type: ignore[attr-defined]
+        return node._constant_like(replacement) if recorded else node._admit(replacement)
