@@ -173,6 +173,14 @@ def test_the_number_of_updates_is_checked(updates):
         trainer()[1].fit([np.array([1.0])], updates, progress=False)
 
 
+def test_the_other_limits_are_checked():
+    with pytest.raises(ValueError, match="stop_below must be a number or None; it is nan"):
+        trainer()[1].fit([np.array([1.0])], 1, stop_below=math.nan)
+    for seconds in (-1.0, math.nan):
+        with pytest.raises(ValueError, match="seconds must be at least 0"):
+            trainer()[1].fit([np.array([1.0])], 1, seconds=seconds)
+
+
 def test_empty_and_exhausted_batches_are_told_apart():
     with pytest.raises(OneShotBatchesError, match="there are no batches"):
         trainer()[1].fit([], 1, progress=False)

@@ -95,15 +95,14 @@ class Trainer:
             callback: called with the history after each update.
 
         Raises:
-            ValueError: `updates` is negative or no integer.
+            ValueError: `updates` is negative or no integer; a limit is nan or negative.
             OneShotBatchesError: there are no batches, or an iterator (which cannot begin again) ended early.
             NonFiniteLossError: the loss is inf or nan.
             NonFiniteGradientError: a gradient is; its parameter is named. After both the parameters, the
                 optimizer's state and the history are those before that update.
             ImportError: `progress` is True without tqdm.
         """
-        if isinstance(updates, bool) or not isinstance(updates, int) or updates < 0:
-            raise ValueError(f"fit: updates must be an integer of at least 0; it is {updates!r}")
+        _check_limits(updates, stop_below, seconds)
         self.history = history = History()
         start, state = time.perf_counter(), None
         with _Progress(updates, progress) as bar:
@@ -155,6 +154,16 @@ def next_character_loss(model: CharModel, chunk: Chunk, state: Any) -> tuple[Any
     """Return (mean cross entropy in nats, the state after the chunk): a loss for `carry=True`."""
     logits, state = model(chunk.inputs, state)
     return cross_entropy(logits, chunk.targets), state
+
+
+def _check_limits(updates: int, stop_below: float | None, seconds: float) -> None:
+    """Raise a ValueError for limits that no run could keep to."""
+    if isinstance(updates, bool) or not isinstance(updates, int) or updates < 0:
+        raise ValueError(f"fit: updates must be an integer of at least 0; it is {updates!r}")
+    if stop_below is not None and math.isnan(stop_below):
+        raise ValueError("fit: stop_below must be a number or None; it is nan")
+    if not seconds >= 0.0:
+        raise ValueError(f"fit: seconds must be at least 0; it is {seconds}")
 
 
 def _cut(state: Any) -> Any:
