@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,6 +14,8 @@ from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceE
 from tinygrad_rnn.core.graph import RECORDING, next_stamp
 from tinygrad_rnn.core.hooks import Hook, Note
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Call, Carrier, Op
+
+ADDING = threading.Lock()  # two threads may run backward over graphs that share a leaf
 
 
 class Variable(Carrier):
@@ -169,11 +172,12 @@ class Variable(Carrier):
                 "inside no_grad); nothing can be differentiated"
             )
         found = pullback((self,), (self._seed(cotangent),))
-        for node, g in found.items():
-            if node._call is LEAF:
-                node._grad = node._own(g) if node._grad is None else node._own(node._grad + g)
-            else:
-                node._grad = g if g.__class__ is float else node._keep(g)
+        with ADDING:
+            for node, g in found.items():
+                if node._call is LEAF:
+                    node._grad = node._own(g) if node._grad is None else node._own(node._grad + g)
+                else:
+                    node._grad = g if g.__class__ is float else node._keep(g)
 
     def _local_vjp(self, cotangent: Any) -> list[Any]:
         with np.errstate(all="ignore"):
