@@ -1,0 +1,14 @@
+"""Checks that can fail: is this gradient right, and if not, where is it wrong?
+
+Example:
+    >>> import numpy as np
+    >>> import tinygrad_rnn as tr
+    >>> report = tr.testing.gradcheck(lambda w, x: tr.ops.tanh(w @ x).sum(), np.eye(2), np.array([0.5, -0.2]))
+    >>> report.ok
+    True
+"""
+
+from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
+from tinygrad_rnn.testing.report import GradientReport, Mismatch
+
+__all__ = ["GradientReport", "Mismatch", "assert_gradients", "gradcheck"]

@@ -1,0 +1,50 @@
+"""Derivatives from values alone: central differences, extrapolated to step 0, with an estimate of their error."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+SHRINK = 1.6
+
+
+def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> tuple[Any, Any]:
+    """Return d function / d h at h = 0 and an estimate of its error, both arrays of the function's shape.
+
+    The central difference (f(h) - f(-h)) / 2h has an error in even powers of h; a Neville table over shrinking h
+    takes these out one by one, and its neighbouring entries tell how well that went (Ridders 1982).
+
+    Args:
+        function: gives an array for a step; nan outside its domain is passed over.
+        first: the first and largest step.
+        rows: how many steps are tried, each smaller by ``SHRINK``.
+    """
+    previous: list[Any] = []
+    best, error = np.asarray(np.nan), np.asarray(np.inf)
+    for i in range(rows):
+        h = first / SHRINK**i
+        row = [(np.asarray(function(h)) - np.asarray(function(-h))) / (2 * h)]
+        for j in range(1, i + 1):
+            factor = SHRINK ** (2 * j)
+            row.append((factor * row[j - 1] - previous[j - 1]) / (factor - 1))
+            apart = np.maximum(np.abs(row[j] - row[j - 1]), np.abs(row[j] - previous[j - 1]))
+            better = apart < error
+            best, error = np.where(better, row[j], best), np.where(better, apart, error)
+        previous = row
+    return best, error
+
+
+def has_kink(function: Callable[[float], Any], step: float) -> bool:
+    """Return whether ``function`` bends abruptly near 0: there its one-sided slopes differ however small the step.
+
+    For a smooth function |f(h) - 2 f(0) + f(-h)| / h shrinks with h; at a kink it does not.
+    """
+
+    def bend(h: float) -> Any:
+        return np.abs(function(h) - 2 * np.asarray(function(0.0)) + function(-h)) / h
+
+    wide, narrow = bend(step), bend(step / 16)
+    slope = np.abs(function(step) - np.asarray(function(-step))) / (2 * step)
+    return bool(np.any((narrow > 0.25 * wide) & (narrow > 1e-7 * (slope + narrow))))

@@ -1,0 +1,169 @@
+"""Tangents of a recorded graph, found from the operations' values and never from their derivative rules.
+
+For an analytic f the complex step gives f'(x) = imag f(x + ih) / h without a subtraction, so h may be as small as
+1e-20 and nothing is lost to rounding (Squire and Trapp 1998). It is taken node by node: each operation is evaluated
+at the real values that were recorded plus a small imaginary part, which is scaled afresh at each node, and only the
+imaginary part is handed on. So neither chaos nor overflow moves the point at which the derivative is taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.graph import Graph, Node
+from tinygrad_rnn.core.namespaces import COMPLEX, NUMPY
+from tinygrad_rnn.testing.differences import ridders
+
+STEP = 1e-20
+SMALLEST = 1e-290  # a step that still leaves its products normal numbers
+AGREES = 1e-6  # a user's forward is believed under complex numbers where it is this close to its differences
+OURS = frozenset(ops.ALL)
+Tangents = dict[Node, Any]
+
+
+class ForwardTruth:
+    """The graph of some outputs, ready to push tangents through it.
+
+    Attributes:
+        cuts: how many ``detach`` nodes stopped a tangent; what was detached counts as a constant.
+        differenced: the names of the operations that had to be differenced.
+        uncertainty: the largest error estimate of a difference, relative to the largest entry of its tangent.
+    """
+
+    def __init__(self, outputs: Sequence[Node]) -> None:
+        nodes = Graph.of(*outputs).nodes if outputs else ()
+        self._nodes = [n for n in nodes if n.op is not None and n.parents and _real(n)]
+        self._complex_is_sound: dict[Node, bool] = {}
+        self.cuts = 0
+        self.differenced: set[str] = set()
+        self.uncertainty = 0.0
+
+    def push(self, start: Mapping[Node, Any]) -> Tangents:
+        """Return the tangents (K, *node.shape) of all nodes that depend on those in ``start``, K directions at once."""
+        found = dict(start)
+        self.cuts = 0
+        with np.errstate(all="ignore"):
+            for node in self._nodes:
+                incoming = [found.get(parent) for parent in node.parents]
+                if all(t is None for t in incoming):
+                    continue
+                if node.op is ops.detach:
+                    self.cuts += 1
+                else:
+                    found[node] = self._tangent(node, incoming)
+        return found
+
+    def _tangent(self, node: Node, incoming: list[Any]) -> Any:
+        args = [np.asarray(parent._data) for parent in node.parents]
+        if self._sound(node, args, incoming):
+            if node.op in OURS and node.op.elementwise:
+                return _elementwise(node, args, incoming)
+            return self._each(node, args, incoming, _complex_step)
+        self.differenced.add(node.op.name)
+        return self._each(node, args, incoming, self._differences)
+
+    def _sound(self, node: Node, args: list[Any], incoming: list[Any]) -> bool:
+        """Return whether the complex step may be taken at ``node``: always in our operations, proven in a user's."""
+        if node.op in OURS:
+            return True
+        if node not in self._complex_is_sound:
+            signs = np.random.default_rng(len(self._complex_is_sound))
+            direction = [None if t is None else signs.choice([-1.0, 1.0], np.shape(t)[1:]) for t in incoming]
+            self._complex_is_sound[node] = _agrees(node, args, direction)
+        return self._complex_is_sound[node]
+
+    @staticmethod
+    def _each(node: Node, args: list[Any], incoming: list[Any], method: Any) -> Any:
+        """Return the tangents of an operation that must be run once for each direction."""
+        count = next(len(t) for t in incoming if t is not None)
+        result = np.zeros((count, *node.shape))
+        for k in range(count):
+            direction = [None if t is None else t[k] for t in incoming]
+            if any(t is not None and np.any(t) for t in direction):
+                result[k] = method(node, args, direction)
+        return result
+
+    def _differences(self, node: Node, args: list[Any], direction: list[Any]) -> Any:
+        tangent, error = _differenced(node, args, direction)
+        size = np.max(np.abs(tangent), initial=0.0)
+        if size:
+            self.uncertainty = max(self.uncertainty, float(np.max(error, initial=0.0) / size))
+        return tangent
+
+
+def _real(node: Node) -> bool:
+    return bool(np.asarray(node._data).dtype.kind == "f")
+
+
+def _any_step(node: Node, moving: int) -> bool:
+    """Return whether the imaginary part is exact for a step of any size: for what is linear, or a product of two."""
+    return node.op in OURS and (node.op.linear == "jointly" or (node.op.linear == "each" and moving <= 2))
+
+
+def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
+    """Return the tangents of all directions in one evaluation, each entry with an imaginary part of its own size."""
+    ndim = len(node.shape)
+    aligned = [
+        None if t is None else np.reshape(t, (len(t), *(1,) * (ndim - a.ndim), *a.shape))
+        for a, t in zip(args, incoming, strict=True)
+    ]
+    moving = [(a, t) for a, t in zip(args, aligned, strict=True) if t is not None]
+    room, size = np.asarray(1.0), np.asarray(0.0)
+    for a, t in moving:
+        room = np.minimum(room, np.where(a == 0, 1.0, np.abs(a)))
+        size = np.maximum(size, np.abs(t))
+    step = 1.0 if _any_step(node, len(moving)) else STEP * np.maximum(room, 1e-250)
+    h = np.maximum(step / np.where(size == 0, 1.0, size), SMALLEST)
+    moved = [a if t is None else a + 1j * (h * t) for a, t in zip(args, aligned, strict=True)]
+    y = np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
+    return np.broadcast_to(y, (len(moving[0][1]), *node.shape))
+
+
+def _complex_step(node: Node, args: list[Any], direction: list[Any]) -> Any:
+    """Return the tangent along one direction."""
+    room, size = 1.0, 0.0
+    for a, t in zip(args, direction, strict=True):
+        if t is not None and a.size:
+            room = min(room, float(np.min(np.abs(a), where=(a != 0), initial=1.0)))
+            size = max(size, float(np.max(np.abs(t))))
+    moving = sum(t is not None for t in direction)
+    h = max((1.0 if _any_step(node, moving) else STEP * max(room, 1e-150)) / size, SMALLEST)
+    moved = [a if t is None else a + 1j * (h * t) for a, t in zip(args, direction, strict=True)]
+    return np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
+
+
+def _differenced(node: Node, args: list[Any], direction: list[Any]) -> tuple[Any, Any]:
+    """Return the tangent along one direction by differences, and its estimated error."""
+    pairs = [(a, t) for a, t in zip(args, direction, strict=True) if t is not None]
+    size = max(float(np.max(np.abs(t), initial=0.0)) for _, t in pairs)
+    reach = max(float(np.max(np.abs(a), initial=0.0)) for a, _ in pairs)
+    first = 1e-2 * min(max(reach, 1e-3), 1e3) / (size or 1.0)
+
+    def along(h: float) -> Any:
+        moved = [a if t is None else a + h * t for a, t in zip(args, direction, strict=True)]
+        return node.op.forward(NUMPY, *moved, **node.params)
+
+    return ridders(along, first)
+
+
+def _agrees(node: Node, args: list[Any], direction: list[Any]) -> bool:
+    """Return whether a foreign forward under complex numbers keeps its value and has the slope of its differences."""
+    if not any(t is not None and np.any(t) for t in direction):
+        return True
+    try:
+        exact = np.asarray(_complex_step(node, args, direction))
+        value = np.real(
+            node.op.forward(COMPLEX, *[a + 0j if a.dtype.kind == "f" else a for a in args], **node.params)
+        )
+    except Exception:  # it is code of anyone's, and complex numbers were not asked of it
+        return False
+    if exact.shape != node.shape or not np.allclose(value, node._data, rtol=1e-12, atol=0.0, equal_nan=True):
+        return False
+    slope, error = _differenced(node, args, direction)
+    largest = np.max(np.abs(slope), initial=0.0)
+    resolved = error <= 1e-4 * largest + 1e-8 * np.max(np.abs(node._data), initial=0.0)
+    return bool(np.all(resolved & (np.abs(exact - slope) <= 10 * error + AGREES * largest)))
