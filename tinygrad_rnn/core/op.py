@@ -31,6 +31,9 @@ class Op:
             where that argument has no derivative.
         transpose: of any other, for each argument ``rule(xp, g, y, *args, **params)``: the cotangent of that argument
             given the cotangent ``g`` of y, linear in g. An operation with any number of arguments gives one callable
+            ``rule(i, xp, ...)`` instead of a tuple, here and in ``transpose``.
+        transpose: of any other, for each argument ``rule(xp, g, y, *args, **params)``: the cotangent of that argument
+            given the cotangent ``g`` of y, linear in g. An operation with any number of arguments gives one callable
             instead of a tuple, ``rule(i, xp, g, y, args, **params)`` or, in ``partials``,
             ``rule(i, xp, y, args, **params)``: args stay one tuple, so that 20,000 of them cost nothing a call.
         vjp: ``vjp(g, y, *args, **params)`` in plain numpy, returning a cotangent (or None) for each argument. The
@@ -38,6 +41,8 @@ class Op:
         domain: for each argument the interval in which it may lie; one interval serves all.
         linear: ``"each"`` (linear in every argument while the others are held: matmul), ``"jointly"`` (linear in all of
             them together: concatenate) or ``""``. A short cut for forward mode, which the tests check.
+        packed: whether the rule of an operation with any number of arguments takes them as one tuple,
+            ``rule(i, xp, g, y, args)``: 20,000 of them then cost nothing a call.
         guarded: whether 0 times an infinite partial is 0 and not nan: true of operations with a pole or with a mask.
         result: ``"Tensor"`` or ``"Value"`` for an operation that goes from one carrier to the other; ``""`` stays.
         differentiable: whether any argument has a derivative; follows from the rules.
@@ -60,6 +65,7 @@ class Op:
     vjp: Rule | None = None
     domain: tuple[Any, ...] = REAL_LINE
     linear: str = ""
+    packed: bool = False
     guarded: bool = False
     result: str = ""
     bind: Rule | None = None
@@ -126,13 +132,16 @@ class Op:
         """Return the cotangent of argument ``i`` (before any sum over broadcast axes), None where there is none."""
         if self.partials is not None:
             if not isinstance(self.partials, tuple):
-                return self.product(xp, g, self.partials(i, xp, y, args, **params))
+                given = (args,) if self.packed else args
+                return self.product(xp, g, self.partials(i, xp, y, *given, **params))
             partial = self.partials[i]
             return None if partial is None else self.product(xp, g, partial(xp, y, *args, **params))
         if isinstance(self.transpose, tuple):
             rule = self.transpose[i]
             return None if rule is None else rule(xp, g, y, *args, **params)
-        return None if self.transpose is None else self.transpose(i, xp, g, y, args, **params)
+        if self.transpose is None:
+            return None
+        return self.transpose(i, xp, g, y, *((args,) if self.packed else args), **params)
 
     def product(self, xp: Namespace, g: Any, partial: Any) -> Any:
         """Return ``g * partial``, where a guarded operation lets a zero factor win over an infinite one."""

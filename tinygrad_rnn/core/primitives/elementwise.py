@@ -326,6 +326,7 @@ add_n = Op(
     symbol="Σ",
     forward=lambda xp, *terms: _sum(terms),
     partials=lambda i, xp, y, terms: 1.0,
+    packed=True,
     linear="jointly",
     bind=_bind_terms,
     doc="x_1 + ... + x_n as one node; every derivative is 1",
@@ -335,6 +336,7 @@ sum_of_products = Op(
     symbol="·",
     forward=_dot,
     partials=lambda i, xp, y, factors: factors[(i + len(factors) // 2) % len(factors)],
+    packed=True,
     doc="x_1 w_1 + ... + x_n w_n as one node, given (x_1 ... x_n, w_1 ... w_n); dy/dx_i = w_i",
 )
 

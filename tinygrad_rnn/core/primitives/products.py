@@ -132,6 +132,7 @@ einsum = Op(
     symbol="einsum",
     forward=lambda xp, *args, subscripts: np.einsum(subscripts, *args),
     transpose=_einsum_rule,
+    packed=True,
     linear="each",
     bind=_bind_einsum,
     doc="Einstein summation; the cotangent of an operand is the einsum of g with the other operands",
