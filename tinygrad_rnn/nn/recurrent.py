@@ -60,9 +60,9 @@ class Recurrent(Module):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
-        *,
         bidirectional: bool = False,
         dropout: float = 0.0,
+        *,
         bias: bool = True,
         rng: np.random.Generator | None = None,
         dtype: Any = np.float64,
@@ -237,12 +237,14 @@ class RNN(Recurrent):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
         *,
         nonlinearity: str = "tanh",
         **common: Any,
     ) -> None:
         self.nonlinearity = known_nonlinearity("RNN", nonlinearity)
-        super().__init__(input_size, hidden_size, num_layers, **common)
+        super().__init__(input_size, hidden_size, num_layers, bidirectional, dropout, **common)
 
     def _settings(self) -> dict[str, Any]:
         return {"nonlinearity": self.nonlinearity}
@@ -272,12 +274,14 @@ class GRU(Recurrent):
         input_size: int,
         hidden_size: int,
         num_layers: int = 1,
+        bidirectional: bool = False,
+        dropout: float = 0.0,
         *,
         reset_after: bool = True,
         **common: Any,
     ) -> None:
         self.reset_after = reset_after
-        super().__init__(input_size, hidden_size, num_layers, **common)
+        super().__init__(input_size, hidden_size, num_layers, bidirectional, dropout, **common)
 
     def _settings(self) -> dict[str, Any]:
         return {"reset_after": self.reset_after}
