@@ -191,6 +191,13 @@ def test_a_reading_is_the_same_network_step_by_step(cell):
         np.testing.assert_allclose(step_by_step[name], param.grad, rtol=1e-11, atol=1e-14)
 
 
+def test_a_reading_has_names_for_its_drawing():
+    reading = model("gru").unroll("abc")
+    names = {node.name for node in tr.Graph.of(reading.loss) if node.name}
+    assert names >= {"loss", "L_0", "L_1", "h_0", "h_1", "h_init", "x_0", "embedded", "characters"}
+    assert names >= {"embedding.weight", "weight_ih_l0", "weight_hh_l0", "linear.weight", "linear.bias"}
+
+
 def test_a_reading_needs_two_characters():
     with pytest.raises(TextError, match="at least 2 characters, the text has 1"):
         model().unroll("a")

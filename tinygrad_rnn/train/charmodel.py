@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import DTypeLike
 
 from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.graph import no_grad
 from tinygrad_rnn.nn.linear import Embedding, Linear
 from tinygrad_rnn.nn.losses import cross_entropy
@@ -93,6 +94,8 @@ class CharModel(Module):
         self.embedding = Embedding(size, width, rng=rng, dtype=self.dtype)
         self.rnn = _LAYERS[cell](width, hidden_size, num_layers=num_layers, rng=rng, dtype=self.dtype)
         self.linear = Linear(hidden_size, size, rng=rng, dtype=self.dtype)
+        for name, leaf in self.named_parameters().items():
+            leaf.name = name.removeprefix("rnn.")  # a drawing shows two layers with a "weight" otherwise
 
     def __call__(self, indices: Any, state: Any = None) -> tuple[Any, Any]:
         """Return (logits (time, batch, V), the state after the last step) of indices (time, batch)."""
@@ -108,9 +111,12 @@ class CharModel(Module):
         if len(text) < 2:
             raise TextError(f"unroll: at least 2 characters, the text has {len(text)}: {text!r}")
         indices = self.vocabulary.encode(text)
-        unrolled = self.rnn.unroll(self.embedding(indices[:-1]))
+        embedded = self.embedding(constant(indices[:-1], name="characters"))
+        unrolled = self.rnn.unroll(embedded)
         losses = unrolled.each(self._loss, indices[1:])
-        return Reading(unrolled, losses, ops.add_n(losses))
+        loss = ops.add_n(losses)
+        embedded.name, loss.name = "embedded", "loss"
+        return Reading(unrolled, losses, loss)
 
     def sample(
         self, prompt: str, length: int, temperature: float = 1.0, rng: np.random.Generator | None = None
