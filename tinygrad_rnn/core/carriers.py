@@ -34,6 +34,8 @@ def leaf(what: str, data: Any) -> Any:
 
 def _wrapped(what: str, data: Any, name: str, *, leaf: bool) -> Any:
     call = LEAF if leaf else CONSTANT
+    if not isinstance(name, str):
+        raise TypeError(f"{what}: name must be a str, got {type(name).__name__}")
     if isinstance(data, (int, float, np.number)) and not isinstance(data, bool):
         return Value._new(real_number(what, data), call, name=name)
     if isinstance(data, (np.ndarray, list, tuple, bool, np.bool_)):

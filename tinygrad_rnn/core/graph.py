@@ -263,6 +263,11 @@ class Graph:
     def __setattr__(self, name: str, value: object) -> None:
         raise AttributeError(f"a Graph is immutable: cannot set {name!r}")
 
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        raise TypeError(
+            "a Graph cannot be copied or pickled: it is immutable, and Graph.of(...) makes it again"
+        )
+
     def __len__(self) -> int:
         return len(self.nodes)
 
