@@ -68,17 +68,15 @@ def _einsum_rule(i: int, xp: Any, g: Any, y: Any, args: Any, subscripts: str) ->
     known = set("".join(others) + output)
     reachable = "".join(c for c in terms[i] if c in known)
     c = xp.einsum(",".join([output, *others]) + "->" + reachable, g, *operands)
-    if reachable != terms[i]:
-        shape = tuple(n if letter in known else 1 for letter, n in zip(terms[i], args[i].shape, strict=True))
-        kept = iter(c.shape)
-        spread = tuple(next(kept) if letter in known else 1 for letter in terms[i])
-        full = (
-            tuple(max(n, m) for n, m in zip(spread, args[i].shape, strict=True))
-            if 0 not in shape
-            else args[i].shape
-        )
-        c = xp.broadcast_to(xp.reshape(c, spread), full)
-    return c if c.shape == args[i].shape else sum_to(xp, c, args[i].shape)
+    shape = args[i].shape
+    kept = iter(c.shape)
+    spread = tuple(next(kept) if letter in known else 1 for letter in terms[i])
+    full = tuple(
+        np.broadcast_shapes(spread, shape)
+    )  # also an axis of length 1 beside a longer one of its letter
+    if c.shape != full:
+        c = xp.broadcast_to(c if c.shape == spread else xp.reshape(c, spread), full)
+    return c if full == shape else sum_to(xp, c, shape)
 
 
 def _bind_einsum(subscripts: str, *operands: Any) -> Any:
