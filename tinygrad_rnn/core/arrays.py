@@ -87,6 +87,18 @@ def taken_in(what: str, data: Any, *, leaf: bool) -> Any:
     return array
 
 
+def real_array(what: str, data: Any, dtype: np.dtype[Any]) -> Any:
+    """Return a writable copy of ``data``, a gradient or cotangent, in ``dtype``.
+
+    Raises:
+        TypeError: it holds anything but real numbers; an imaginary part is not dropped in silence.
+    """
+    array = np.array(data)
+    if array.dtype.kind not in "fiub":
+        raise TypeError(f"{what}: needs an array of real numbers, got dtype {array.dtype}")
+    return array.astype(dtype, copy=False)
+
+
 def _advice(dtype: np.dtype[Any], leaf: bool) -> str:
     if dtype.kind in "iub":
         return (

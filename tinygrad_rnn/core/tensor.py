@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.arrays import ReadOnlyArray, frozen, taken_in
+from tinygrad_rnn.core.arrays import ReadOnlyArray, frozen, real_array, taken_in
 from tinygrad_rnn.core.autodiff import array_pull
 from tinygrad_rnn.core.graph import RECORDING, next_stamp
 from tinygrad_rnn.core.namespaces import NUMPY
@@ -78,7 +78,7 @@ class Tensor(Variable):
         if grad is None or (np.ndim(grad) == 0 and grad == 0):
             self._grad = None
             return
-        array = np.array(grad, dtype=self.dtype)
+        array = real_array("grad", grad, self.dtype)
         if array.shape != self.shape:
             raise ValueError(f"grad: {self._title()} has shape {self.shape}, the gradient has {array.shape}")
         self._grad = array
@@ -142,7 +142,8 @@ class Tensor(Variable):
                     "or reduce it to one number first (.sum())"
                 )
             return np.ones(self.shape, dtype=self.dtype)
-        array = np.array(cotangent._data if isinstance(cotangent, Variable) else cotangent, dtype=self.dtype)
+        data = cotangent._data if isinstance(cotangent, Variable) else cotangent
+        array = real_array("cotangent", data, self.dtype)
         if array.shape != self.shape:
             raise ValueError(
                 f"backward: {self._title()} has shape {self.shape}, the cotangent has {array.shape}"
