@@ -241,7 +241,9 @@ def test_a_file_that_is_no_model_is_one_line(tmp_path, capsys):
 def test_a_model_is_drawn(model, tmp_path, level):
     out = tmp_path / "graph.svg"
     assert main(["draw", model, "--level", level, "--out", str(out), "--prompt", "The"]) == 0
-    assert "<svg" in out.read_text(encoding="utf-8")
+    drawing = out.read_text(encoding="utf-8")
+    assert "<svg" in drawing
+    assert "not computed" not in drawing
 
 
 def test_a_function_is_drawn_with_its_gradients(functions, tmp_path):
