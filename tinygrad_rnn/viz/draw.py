@@ -1,0 +1,84 @@
+"""``draw``: any graph as a picture, at one of four levels of detail."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.drawing import Drawing
+from tinygrad_rnn.viz.oplevel import OpLevel, Wish
+from tinygrad_rnn.viz.rolled import RolledLevel
+from tinygrad_rnn.viz.scalar import scalar_graph
+from tinygrad_rnn.viz.source import graph_of
+from tinygrad_rnn.viz.steplevel import StepLevel
+from tinygrad_rnn.viz.timeline import Fold, Timeline, fold_nodes, fold_steps
+
+LEVELS = ("op", "step", "scalar", "rolled")
+MOST_NODES = 2_000  # "auto" folds a larger graph that has no time steps
+
+
+def draw(
+    x: Any, level: str = "op", fold: Any = "auto", values: bool = True, gradients: bool = True
+) -> Drawing:
+    """Return the drawing of a graph: a ``graphviz.Digraph`` that shows itself in Jupyter.
+
+    Time runs from left to right; inputs stand below, losses above. Color is the gradient's magnitude on a logarithmic
+    scale, pale where it vanishes; an edge is colored by what flows back through it. Before ``backward`` a gradient
+    reads "not computed".
+
+    Args:
+        x: a Value or Tensor, a list of them, a ``Graph``, or what ``unroll`` or ``scalarize`` returned.
+        level: ``"op"`` every operation, in a frame for each time step; ``"step"`` one box for each cell and step;
+            ``"scalar"`` the same network in single numbers; ``"rolled"`` the network with its cycle and a delay.
+        fold: ``"auto"`` folds the middle of a sequence of more than 8 steps; True of any of more than 4; False never;
+            a number shows at most so many steps.
+        values: write values, or the shape of what is too large.
+        gradients: write gradients and color by them.
+
+    Raises:
+        TypeError: ``x`` holds something else than nodes, or ``fold`` is none of these.
+        ValueError: an unknown ``level``; ``level="scalar"`` of a network with too many numbers.
+
+    Example:
+        >>> import tinygrad_rnn as tr
+        >>> w = tr.Value(0.5, name="w")
+        >>> net = tr.unroll(lambda x, h: (w * h + x).tanh(), [1.0, 0.0, 0.0], state=0.0)
+        >>> loss = tr.add_n(net.each(lambda h, target: (h - target) ** 2, [0.0, 0.5, 0.5]))
+        >>> loss.backward()
+        >>> tr.draw(loss)
+        <Drawing at level='op' of 29 nodes; .render('graph.svg') writes it, .source is its DOT text>
+    """
+    if level not in LEVELS:
+        raise ValueError(f"draw: level={level!r} is unknown; legal: {', '.join(map(repr, LEVELS))}")
+    graph = graph_of(x)
+    if level == "scalar":
+        graph = scalar_graph(graph)
+    timeline = Timeline(graph)
+    steps = fold_steps(timeline.steps, fold) if level != "rolled" else Fold()
+    nodes = Fold() if timeline.steps else fold_nodes(len(graph), fold, MOST_NODES)
+    wish = Wish(values, gradients, steps, nodes)
+    canvas: Canvas = _sketch(level, timeline, wish)
+    return _finish(canvas, level, graph, wish)
+
+
+def _sketch(level: str, timeline: Timeline, wish: Wish) -> Canvas:
+    if level == "step":
+        return StepLevel(timeline, wish).draw()
+    if level == "rolled":
+        return RolledLevel(timeline, wish).draw()
+    return OpLevel(timeline, wish).draw()
+
+
+def _finish(canvas: Canvas, level: str, graph: Graph, wish: Wish) -> Drawing:
+    computed = wish.gradients and any(node.has_grad for node in graph)
+    notices = []
+    if wish.fold.count:
+        notices.append(f"{wish.fold.count:,} steps are folded; fold=False draws them all")
+    if wish.fold_nodes.count:
+        notices.append(f"{wish.fold_nodes.count:,} nodes are folded; fold=False draws them all")
+    if wish.gradients and not computed:
+        notices.append("gradients: not computed yet (call .backward() first)")
+    drawing = Drawing("tinygrad_rnn", body=canvas.lines(notices, computed))
+    drawing.level, drawing.boxes, drawing.notices = level, canvas.boxes, tuple(notices)
+    return drawing

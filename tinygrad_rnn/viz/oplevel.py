@@ -1,0 +1,348 @@
+"""level="op": every node of the graph, one frame for each time step.
+
+Inputs stand below, losses above, time runs from left to right. What fans out over the steps (weights) is drawn as
+ghosts, what fans in from them (the total loss) as a running chain above them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.flow import Flow
+from tinygrad_rnn.viz.ghosts import Frame, plan_ghosts
+from tinygrad_rnn.viz.label import details, gradient_text, heading, magnitude, number
+from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
+from tinygrad_rnn.viz.states import Entry, States
+from tinygrad_rnn.viz.theme import Palette, Scale
+from tinygrad_rnn.viz.timeline import Fold, Lane, Timeline
+
+_UNSORTED = 20_000  # so many nodes in one frame are put down as they come
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a drawing shows: values, gradients, and which steps and nodes are folded away."""
+
+    values: bool = True
+    gradients: bool = True
+    fold: Fold = Fold()  # noqa: RUF009 - frozen
+    fold_nodes: Fold = Fold()  # noqa: RUF009 - frozen
+
+
+class OpLevel:
+    """One drawing of all nodes; ``draw`` fills and returns its canvas."""
+
+    def __init__(self, timeline: Timeline, wish: Wish) -> None:
+        self.timeline, self.graph, self.wish = timeline, timeline.graph, wish
+        self.flow = Flow(timeline, wish.gradients)
+        self._inlined = self._constants_in_labels()
+        self.visible = [i for i in range(len(self.graph)) if self._shown(i)]
+        self.ghosts = plan_ghosts(timeline)
+        self.states = States(timeline, self._in_step, set(self.ghosts))
+        self.chains = fan_ins(timeline, self.visible)
+        scale = Scale.of(m for m in map(self.flow.node, self.visible) if m is not None)
+        self.canvas = Canvas(Palette(scale), len(self.visible) + sum(map(len, self.ghosts.values())))
+        self._next_id = len(self.graph)
+        self._ghost_ids: dict[tuple[int, Frame], str] = {}
+        self._entry_ids: dict[tuple[int, Frame], str] = {}
+        self._fold_ids: dict[Lane, str] = {}
+        self._anchors: dict[Frame, str] = {}
+        self._anchored: set[Frame] = set()
+        self._in_fold_row: set[str] = set()
+        self._reads: dict[Frame, int] = {}
+        self._bottoms: dict[Frame, list[str]] = {}
+        self._folded_edges: set[tuple[str, str]] = set()
+        self._hanging = {(e.source, f): e for f, es in self.states.entries.items() for e in es}
+        self._cut_sources = {e.cut: e for e in self._hanging.values() if e.cut is not None}
+
+    # --- what is shown
+
+    def _constants_in_labels(self) -> list[str | None]:
+        """Return the text of each unnamed scalar constant, which is written into its users' labels."""
+        outputs = self.timeline.output_indices
+        return [
+            number(
+                node.data.item()
+                if node.data.__class__ is not float and not isinstance(node.data, bool)
+                else node.data
+            )
+            if node.kind == "constant" and not node.name and node.shape == () and i not in outputs
+            else None
+            for i, node in enumerate(self.graph)
+        ]
+
+    def _hidden(self, i: int) -> bool:
+        if self.wish.fold_nodes.count:
+            return self.wish.fold_nodes.hides(i) and i not in self.timeline.output_indices
+        place = self.timeline.places[i]
+        if place.step < 0 and (self.graph[i].op is None or i in self.timeline.output_indices):
+            return False
+        return self.wish.fold.hides(self.timeline.columns[i])
+
+    def _shown(self, i: int) -> bool:
+        return self._inlined[i] is None and not self._hidden(i)
+
+    def _in_step(self, i: int) -> bool:
+        return self.timeline.places[i].step >= 0 and self._shown(i)
+
+    def _new_id(self) -> str:
+        self._next_id += 1
+        return f"n{self._next_id - 1}"
+
+    # --- boxes
+
+    def draw(self) -> Canvas:
+        """Put everything down."""
+        self._weights()
+        frames: dict[Frame, list[int]] = {}
+        for i in self.visible:
+            if i not in self.chains and not self._is_shared_leaf(i):
+                frames.setdefault(self.timeline.places[i].frame, []).append(i)
+        for frame, members in sorted(frames.items(), key=lambda item: step_of(item[0])):
+            for entry in self.states.entries.get(frame, ()):
+                self._enter(entry, frame)
+            for i in self._recurrent_first(frame, members):
+                self._node(i)
+                self._edges(i)
+        for i, terms in self.chains.items():
+            self._chain(i, terms)
+        self._edges_into_folds()
+        for frame, entries in self.states.entries.items():
+            for entry in entries:
+                self._row(entry, frame)
+        self._rail(frames)
+        return self.canvas
+
+    def _is_shared_leaf(self, i: int) -> bool:
+        return i in self.ghosts and not self.timeline.places[i].frame and self.graph[i].op is None
+
+    def _weights(self) -> None:
+        """Put down the shared leaves, one above the other, left of everything."""
+        title = SHARED if self.timeline.steps else "used many times"
+        leaves = self._shared_leaves()
+        for i in leaves:
+            self._node(i, frame=(title,))
+        stack(self.canvas, [f"n{i}" for i in leaves], title)
+
+    def _shared_leaves(self) -> list[int]:
+        return [i for i in self.visible if self._is_shared_leaf(i)]
+
+    def _node(self, i: int, frame: Frame | None = None) -> None:
+        node = self.graph[i]
+        constants = [self._inlined[p] for p in self.graph.parent_indices[i]] if node.op is not None else ()
+        cut = i in self._cut_sources
+        if not cut and frame is None:
+            self._anchors.setdefault(self.timeline.places[i].frame, f"n{i}")
+            if node.op is None:
+                self._bottoms.setdefault(self.timeline.places[i].frame, []).append(f"n{i}")
+        self.canvas.box(
+            f"n{i}",
+            [heading(node, constants), *details(node, self.wish.values, self.wish.gradients and not cut)],
+            "cut" if node.op is not None and node.op.name == "detach" else node.kind,
+            frame=self._path(self.timeline.places[i].path) if frame is None else frame,
+            magnitude=self.flow.node(i),
+            tokens=f"w{i}" if i in self.ghosts else "",
+        )
+
+    def _ghost(self, i: int, frame: Frame) -> str:
+        """Return the ghost of hub i in a frame; put it down at its first use, with the gradient of this use."""
+        found = self._ghost_ids.get((i, frame))
+        if found:
+            return found
+        name = self._ghost_ids[i, frame] = self._new_id()
+        self._bottoms.setdefault(frame, []).append(name)
+        if frame not in self._anchored:
+            self._anchored.add(frame)
+            self._anchors[frame] = name
+        node = self.graph[i]
+        lines = [node.name or heading(node)]
+        share = self.flow.through(i, self.ghosts[i][frame])
+        if share is not None:
+            lines.append(gradient_text(share, node.shape) + " here")
+        self.canvas.box(
+            name, lines, "ghost", frame=self._beside_user(frame), magnitude=self.flow.node(i), tokens=f"w{i}"
+        )
+        return name
+
+    def _path(self, scope: Frame) -> Frame:
+        return self.timeline.drawn(scope)
+
+    def _beside_user(self, frame: Frame) -> Frame:
+        """Return where a hub's ghost stands: in the step, or in a graph without steps in its user's own scope."""
+        return self.timeline.drawn(frame) if self.timeline.steps else self.timeline.places[int(frame[0])].path
+
+    def _recurrent_first(self, frame: Frame, members: list[int]) -> list[int]:
+        """Return a step's nodes, parents first, and what comes from the state before the rest: dot puts it left."""
+        if not frame or len(members) > _UNSORTED:
+            return members
+        inside, carried = set(members), set()
+        users = {user for entry in self.states.entries.get(frame, ()) for user in (*entry.users, entry.cut)}
+        for i in members:
+            if i in users or any(p in carried for p in self.graph.parent_indices[i]):
+                carried.add(i)
+        order: dict[int, None] = {}
+        stack = [(i, False) for i in sorted(members, key=lambda i: (i in carried, -i))]
+        while stack:
+            i, ready = stack.pop()
+            if ready:
+                order[i] = None
+            elif i not in order:
+                stack.append((i, True))
+                parents = [p for p in self.graph.parent_indices[i] if p in inside and p not in order]
+                stack += [(p, False) for p in sorted(parents, key=lambda p: p in carried)]
+        return list(order)
+
+    # --- edges
+
+    def _edges(self, i: int) -> None:
+        if not self.graph.parent_indices[i] or i in self._cut_sources:
+            return
+        frame = self.timeline.places[i].frame
+        for p, size in zip(self.graph.parent_indices[i], self.flow.edges(i), strict=True):
+            if self._inlined[p] is None:
+                self._edge(p, i, frame, size)
+
+    def _edge(self, p: int, i: int, frame: Frame, size: float | None) -> None:
+        cut = "cut" if self.graph[i].op.name == "detach" else ""
+        if (p, frame) in self._hanging or p in self._cut_sources:
+            above = self._entry_ids.get((p, frame)) or f"n{p}"
+            path = self._path(self.timeline.places[i].path)
+            self.canvas.layout(
+                f"n{i}->{above} [style=invis]", path
+            )  # the user hangs below, its arrow points down
+            self.canvas.arrow(above, f"n{i}", size, "constraint=false", frame=path)
+        elif self._hidden(p):
+            self._folded_edge(self._fold_of(p), f"n{i}", size)
+        elif frame in self.ghosts.get(p, ()) or (str(i),) in self.ghosts.get(p, ()):
+            corner = frame if self.timeline.steps else (str(i),)
+            self.canvas.arrow(self._ghost(p, corner), f"n{i}", size, frame=self._beside_user(corner))
+        else:
+            self._direct(p, i, size, cut=bool(cut))
+
+    def _direct(self, p: int, i: int, size: float | None, cut: bool) -> None:
+        columns, places = self.timeline.columns, self.timeline.places
+        apart = places[p].frame != places[i].frame and columns[p] >= 0 and columns[p] != columns[i]
+        inner = places[p].path == places[i].path
+        if places[p].step == places[i].step >= 0 and places[p].lane != places[i].lane:
+            self._reads[places[i].frame] = max(p, self._reads.get(places[i].frame, p), key=self._height)
+        attributes = [*(["constraint=false"] if apart else ()), *([CUT] if cut else ())]
+        self.canvas.arrow(
+            f"n{p}", f"n{i}", size, ",".join(attributes), frame=self._path(places[i].path) if inner else ()
+        )
+
+    def _height(self, i: int) -> int:
+        return self.states.levels.get(i, -1)
+
+    def _enter(self, entry: Entry, frame: Frame) -> None:
+        """Put down the ghost of a state, at the place where it enters a step."""
+        if entry.cut is not None:
+            return
+        name = self._entry_ids[entry.source, frame] = self._new_id()
+        node = self.graph[entry.source]
+        self.canvas.box(
+            name,
+            [node.name or heading(node)],
+            "state",
+            frame=self._path(frame),
+            magnitude=self.flow.node(entry.source),
+            tokens=f"w{entry.source}",
+        )
+
+    def _row(self, entry: Entry, frame: Frame) -> None:
+        """Draw the state's way into the step, level with the state that the step makes of it."""
+        name = f"n{entry.cut}" if entry.cut is not None else self._entry_ids[entry.source, frame]
+        share = self.flow.through(entry.source, entry.users)
+        size = None if share is None else magnitude(share)
+        attributes = CUT if entry.cut is not None else ""
+        if not self._hidden(entry.source):
+            self.canvas.arrow(f"n{entry.source}", name, size, attributes)
+            self.canvas.layout(f"{{rank=same; n{entry.source}; {name}}}")
+        else:
+            self._folded_edge(self._fold_of(entry.source), name, size)
+            self._level_with_fold(entry.source, name)
+        if entry.counterpart is not None:
+            self.canvas.layout(f"{{rank=same; {name}->n{entry.counterpart} [style=invis]}}")
+
+    # --- folds, chains, order
+
+    def _fold_of(self, i: int) -> str:
+        """Return the box that stands for the folded steps of node i's lane; put it down at its first use."""
+        lane = self.timeline.places[i].lane
+        if lane not in self._fold_ids:
+            self._fold_ids[lane] = self._new_id()
+            count = self.wish.fold_nodes.count or self.wish.fold.count
+            what = "nodes" if self.wish.fold_nodes.count else "steps"
+            self.canvas.box(
+                self._fold_ids[lane],
+                [f"… {count:,} more {what} …"],
+                "fold",
+                frame=self.timeline.lane_frame(lane),
+            )
+        return self._fold_ids[lane]
+
+    def _folded_edge(self, tail: str, head: str, size: float | None) -> None:
+        if (tail, head) not in self._folded_edges and tail != head:
+            self._folded_edges.add((tail, head))
+            self.canvas.arrow(tail, head, size, "style=dotted,constraint=false")
+
+    def _level_with_fold(self, hidden: int, name: str) -> None:
+        """Put the folded steps at the height of the first state that enters or leaves them on either side."""
+        fold = self._fold_of(hidden)
+        side = fold if name in self._entry_ids.values() else f"{fold} left"
+        if side not in self._in_fold_row:
+            self._in_fold_row.add(side)
+            self.canvas.layout(f"{{rank=same; {fold}; {name}}}")
+
+    def _edges_into_folds(self) -> None:
+        if not (self.wish.fold.count or self.wish.fold_nodes.count):
+            return
+        by_nodes = bool(self.wish.fold_nodes.count)
+        for i, parents in enumerate(self.graph.parent_indices):
+            if not self._hidden(i):
+                continue
+            for p in parents:
+                state = by_nodes or self.timeline.columns[p] >= 0
+                if self._inlined[p] is None and state and not self._hidden(p) and p not in self.ghosts:
+                    self._folded_edge(f"n{p}", self._fold_of(i), self.flow.node(p))
+                    self._level_with_fold(i, f"n{p}")
+
+    def _chain(self, i: int, terms: list[list[int]]) -> None:
+        """Draw an operation over many steps as a chain: one link a step, the node itself the last."""
+        node, previous = self.graph[i], ""
+        sizes = dict(zip(self.graph.parent_indices[i], self.flow.edges(i), strict=True))
+        groups = links(terms, self._hidden)
+        for k, parents in enumerate(groups):
+            last = k == len(groups) - 1
+            link = f"n{i}" if last else self._new_id()
+            if last:
+                self._node(i)
+            else:
+                path = self._path(self.timeline.places[i].path)
+                self.canvas.box(
+                    link, [node.op.symbol], "chain", frame=path, magnitude=self.flow.node(i), tokens=f"w{i}"
+                )
+            if previous:
+                self.canvas.arrow(previous, link, self.flow.node(i), "constraint=false")
+                if all(map(self._hidden, parents)):
+                    self.canvas.layout(f"{{rank=same; {previous}; {link}}}")
+            for p in parents:
+                if self._hidden(p):
+                    self._folded_edge(self._fold_of(p), link, sizes[p])
+                else:
+                    self.canvas.arrow(f"n{p}", link, sizes[p])
+            previous = link
+
+    def _rail(self, frames: Iterable[Frame]) -> None:
+        """Keep weights, steps and folds in their order from left to right, and a layer above the layer it reads."""
+        stops = [(*step_of(frame), self._anchors[frame]) for frame in frames if frame]
+        leaves = self._shared_leaves()
+        if leaves and stops:
+            stops.append(((), -1, f"n{leaves[0]}"))
+        if not self.wish.fold_nodes.count:
+            stops += [(lane, self.wish.fold.first, name) for lane, name in self._fold_ids.items()]
+        lay_rail(self.canvas, self.timeline, stops, self._new_id)
+        for frame, top in self._reads.items():
+            for bottom in self._bottoms.get(frame, ()):
+                self.canvas.layout(f"n{top}->{bottom} [style=invis,weight=0]")

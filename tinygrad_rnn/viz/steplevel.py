@@ -1,0 +1,262 @@
+"""level="step": one box for each cell and step, with what enters and what leaves it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.flow import Flow
+from tinygrad_rnn.viz.ghosts import plan_ghosts
+from tinygrad_rnn.viz.label import details, heading, series
+from tinygrad_rnn.viz.oplevel import Wish
+from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
+from tinygrad_rnn.viz.theme import Palette, Scale
+from tinygrad_rnn.viz.timeline import Lane, Timeline
+
+Frame = tuple[str, ...]
+
+
+@dataclass(slots=True)
+class Cell:
+    """What happens inside one step of one lane.
+
+    Attributes:
+        ports: the nodes that leave the cell: states, readouts, losses.
+        inputs: for each port the nodes outside the cell's operations that it is made from, by index.
+        operations: how many operations the cell itself has, without readout and loss.
+        weights: the names of the shared leaves that it uses.
+    """
+
+    ports: list[int] = field(default_factory=list)
+    inputs: dict[int, dict[int, None]] = field(default_factory=dict)
+    operations: int = 0
+    weights: dict[str, None] = field(default_factory=dict)
+
+
+class StepLevel:
+    """One drawing of the unrolled network by cells; ``draw`` fills and returns its canvas."""
+
+    def __init__(self, timeline: Timeline, wish: Wish) -> None:
+        self.timeline, self.graph, self.wish = timeline, timeline.graph, wish
+        self.flow = Flow(timeline, wish.gradients)
+        self.hubs = plan_ghosts(timeline)
+        self._ports = self._find_ports()
+        self.cells = self._find_cells()
+        self._count()
+        self._loose = [
+            i for i in range(len(self.graph)) if not timeline.places[i].frame and not self._unneeded(i)
+        ]
+        drawn = [*self._ports, *self._loose]
+        scale = Scale.of(m for m in map(self.flow.node, drawn) if m is not None)
+        self.canvas = Canvas(Palette(scale), len(drawn) + len(self.cells))
+        self._next_id = len(self.graph)
+        self._cell_ids: dict[Frame, str] = {}
+        self._fold_ids: dict[Lane, str] = {}
+        self._seen: set[tuple[str, str]] = set()
+        self._put: set[int] = set()
+        self._anchors: dict[Frame, str] = {}
+
+    # --- what the graph's steps consist of
+
+    def _unneeded(self, i: int) -> bool:
+        node = self.graph[i]
+        return node.kind == "constant" and not node.name and node.shape == ()
+
+    def _find_ports(self) -> dict[int, None]:
+        """Return the operations of steps that are named for their step, used outside of it, or outputs."""
+        places = self.timeline.places
+        found = dict.fromkeys(self.timeline.output_indices)
+        for i, (node, parents) in enumerate(zip(self.graph, self.graph.parent_indices, strict=True)):
+            if node.op is not None and node.name and series(node.name) != node.name:
+                found[i] = None
+            for p in parents:
+                if places[p].frame != places[i].frame:
+                    found[p] = None
+        return {
+            i: None
+            for i in sorted(found)
+            if places[i].frame and self.graph[i].op is not None and not self._cut(i)
+        }
+
+    def _cut(self, i: int) -> bool:
+        op = self.graph[i].op
+        return op is not None and op.name == "detach"
+
+    def _find_cells(self) -> dict[Frame, Cell]:
+        """Return each step's cell; walks the graph once, handing each operation's inputs on to its users."""
+        cells: dict[Frame, Cell] = {}
+        reach: dict[int, dict[int, None]] = {}
+        for i, parents in enumerate(self.graph.parent_indices):
+            frame, node = self.timeline.places[i].frame, self.graph[i]
+            if not frame or node.op is None:
+                continue
+            cell = cells.setdefault(frame, Cell())
+            mine: dict[int, None] = {}
+            for p in parents:
+                if p in self.hubs:
+                    continue
+                inner = p in reach and p not in self._ports and not self._cut(p)
+                if inner and self.timeline.places[p].frame == frame:
+                    mine |= reach[p]
+                elif not self._unneeded(p):
+                    mine[p] = None
+            reach[i] = mine
+            if i in self._ports:
+                cell.ports.append(i)
+                cell.inputs[i] = mine
+        return cells
+
+    def _count(self) -> None:
+        """Count each cell's own operations and weights: what its own ports are made from, walking back."""
+        own = {port for frame, cell in self.cells.items() for port in cell.ports if self._inside(frame, port)}
+        places = self.timeline.places
+        for i in reversed(range(len(self.graph))):
+            if i not in own:
+                continue
+            cell = self.cells[places[i].frame]
+            cell.operations += not self._cut(i)
+            for p in self.graph.parent_indices[i]:
+                node = self.graph[p]
+                if p in self.hubs:
+                    cell.weights[node.name or heading(node)] = None
+                elif places[p].frame == places[i].frame and node.op is not None:
+                    own.add(p)
+
+    def _inside(self, frame: Frame, port: int) -> bool:
+        """Return whether a port is made by the cell itself, not by a readout or loss upon another port."""
+        sources = self.cells[frame].inputs[port]
+        own = [p for p in sources if p in self._ports and self.timeline.places[p].frame == frame]
+        other = [p for p in sources if p not in own and self.graph[p].op is not None]
+        return not own or bool(other) or self._from_initial(sources)
+
+    def _from_initial(self, sources: dict[int, None]) -> bool:
+        return any(not self.timeline.places[p].frame and self.graph[p].op is None for p in sources)
+
+    # --- putting it down
+
+    def draw(self) -> Canvas:
+        """Put everything down."""
+        leaves = [i for i in self._loose if i in self.hubs and self.graph[i].op is None]
+        chains = fan_ins(self.timeline, self._loose)
+        for i in self._loose:
+            if i not in chains:
+                self._box(i, (SHARED,) if i in leaves else self.timeline.places[i].path)
+        stack(self.canvas, [f"n{i}" for i in leaves], SHARED)
+        shown = [f for f in self.cells if not self._hidden_step(f)]
+        for frame in sorted(shown, key=step_of):
+            self._cell(frame)
+        for frame in self.cells:
+            self._cell_edges(frame)
+        for i in self._loose:
+            if i in chains:
+                self._chain(i, chains[i])
+                continue
+            for p in self.graph.parent_indices[i]:
+                if not self._unneeded(p):
+                    self._edge(self._name(p), f"n{i}", self.flow.node(p))
+        self._rail(shown, leaves)
+        return self.canvas
+
+    def _hidden_step(self, frame: Frame) -> bool:
+        return self.wish.fold.hides(step_of(frame)[1])
+
+    def _chain(self, i: int, terms: list[list[int]]) -> None:
+        """Draw an operation over many steps as a chain: one link a step, the node itself the last."""
+        node, previous, size = self.graph[i], "", self.flow.node(i)
+        groups = links(terms, lambda p: self._name(p) != f"n{p}")
+        for k, parents in enumerate(groups):
+            link = f"n{i}" if k == len(groups) - 1 else self._new_id()
+            if k == len(groups) - 1:
+                self._box(i, self.timeline.places[i].path)
+            else:
+                self.canvas.box(link, [node.op.symbol], "chain", magnitude=size, tokens=f"w{i}")
+            if previous:
+                self.canvas.arrow(previous, link, size, "constraint=false")
+                if all(self._name(p) != f"n{p}" for p in parents):
+                    self.canvas.layout(f"{{rank=same; {previous}; {link}}}")
+            for name in dict.fromkeys(map(self._name, parents)):
+                self._edge(name, link, size)
+            previous = link
+
+    def _new_id(self) -> str:
+        self._next_id += 1
+        return f"n{self._next_id - 1}"
+
+    def _box(self, i: int, frame: Frame) -> None:
+        node = self.graph[i]
+        self._put.add(i)
+        self.canvas.box(
+            f"n{i}",
+            [node.name or heading(node), *details(node, self.wish.values, self.wish.gradients)],
+            node.kind,
+            frame=self.timeline.drawn(frame),
+            magnitude=self.flow.node(i),
+            tokens=f"w{i}" if i in self.hubs else "",
+        )
+
+    def _cell(self, frame: Frame) -> None:
+        cell = self.cells[frame]
+        name = self._cell_ids[frame] = self._anchors[frame] = self._new_id()
+        lines = ["cell", f"{cell.operations} operations", *cell.weights]
+        self.canvas.box(name, lines, "cell", frame=self.timeline.drawn(frame))
+        for port in cell.ports:
+            self._box(port, frame)
+
+    def _cell_edges(self, frame: Frame) -> None:
+        cell, hidden = self.cells[frame], self._hidden_step(frame)
+        own = self._fold(frame[:-1]) if hidden else self._cell_ids[frame]
+        for port in cell.ports:
+            inside = self._inside(frame, port)
+            if inside and not hidden:
+                self._edge(own, f"n{port}", self.flow.node(port))
+            for p in cell.inputs[port]:
+                if p in self._ports and self.timeline.places[p].frame == frame:
+                    if not inside and not hidden:
+                        self._edge(f"n{p}", f"n{port}", self.flow.node(p))
+                elif not (hidden and self.graph[p].op is None):
+                    self._arrive(p, own if inside or hidden else f"n{port}", frame)
+
+    def _arrive(self, p: int, head: str, frame: Frame) -> None:
+        """Draw what enters a cell: an input of this step, a state of another, or what stands outside of all steps."""
+        if self._cut(p):
+            for source in self.graph.parent_indices[p]:
+                self._edge(self._name(source), head, None, CUT, row=True)
+            return
+        place = self.timeline.places[p]
+        if place.frame == frame and p not in self._put and self.graph[p].op is None:
+            self._box(p, frame)
+            if head == self._cell_ids[frame]:
+                self._anchors[frame] = f"n{p}"
+        row = place.frame != frame and place.lane == frame[:-1] and self.graph[p].op is not None
+        self._edge(self._name(p), head, self.flow.node(p), row=row)
+
+    def _name(self, p: int) -> str:
+        place = self.timeline.places[p]
+        return self._fold(place.lane) if place.frame and self.wish.fold.hides(place.step) else f"n{p}"
+
+    def _edge(
+        self, tail: str, head: str, size: float | None, attributes: str = "", row: bool = False
+    ) -> None:
+        if tail == head or (tail, head) in self._seen:
+            return
+        self._seen.add((tail, head))
+        parts = (attributes, "constraint=false" if row else "")
+        self.canvas.arrow(tail, head, size, ",".join(filter(None, parts)))
+
+    def _fold(self, lane: Lane) -> str:
+        if lane not in self._fold_ids:
+            self._fold_ids[lane] = self._new_id()
+            text = f"… {self.wish.fold.count:,} more steps …"
+            self.canvas.box(self._fold_ids[lane], [text], "fold", frame=self.timeline.lane_frame(lane))
+        return self._fold_ids[lane]
+
+    def _rail(self, shown: list[Frame], leaves: list[int]) -> None:
+        """Keep weights, cells and folds in their order from left to right."""
+        stops = [(*step_of(frame), self._anchors[frame]) for frame in shown]
+        firsts = {lane: self._cell_ids[(*lane, f"t={step}")] for lane, step, _ in reversed(stops)}
+        for lane, name in self._fold_ids.items():
+            self.canvas.layout(f"{{rank=same; {firsts[lane]}; {name}}}")
+            stops.append((lane, self.wish.fold.first, name))
+        if leaves and stops:
+            stops.append(((), -1, f"n{leaves[0]}"))
+        lay_rail(self.canvas, self.timeline, stops, self._new_id)
