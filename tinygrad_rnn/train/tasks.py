@@ -17,7 +17,7 @@ from tinygrad_rnn.train.optim import Adam
 Pairs = tuple[np.ndarray[Any, np.dtype[np.float64]], np.ndarray[Any, np.dtype[np.float64]]]
 
 XOR_UPDATES = 200
-"""Within so many updates `learn_xor` converges: 10 of 10 seeds in the tests; of 200 the slowest took 108."""
+"""Within so many updates `learn_xor` converges: 10 of 10 seeds in the tests; of 200 the slowest took 107."""
 
 
 def xor_pairs() -> Pairs:
