@@ -12,6 +12,21 @@ from tinygrad_rnn.core.op import Carrier
 FLOATS = (np.dtype(np.float64), np.dtype(np.float32))
 
 
+_WAY = (
+    "the array of a Tensor is read-only, because recorded graphs rely on it: assign a whole new array "
+    "(p.data = new, or p.data -= step), or work on a copy (p.data.copy())"
+)
+
+
+def _in_place(ufunc: np.ufunc) -> Any:
+    """Return an in-place operator whose result, on a read-only array, is a new one for the setter to take."""
+
+    def operator(self: np.ndarray[Any, Any], other: Any) -> Any:
+        return ufunc(self, other, out=self) if self.flags.writeable else ufunc(self, other)
+
+    return operator
+
+
 class ReadOnlyArray(np.ndarray):
     """What ``tensor.data`` returns: an array that a graph may rely on.
 
@@ -21,25 +36,24 @@ class ReadOnlyArray(np.ndarray):
 
     def __setitem__(self, key: Any, value: Any) -> None:
         if not self.flags.writeable:
-            raise GraphMutationError(
-                "the array of a Tensor is read-only, because recorded graphs rely on it: assign a whole new array "
-                "(p.data = new, or p.data -= step), or work on a copy (p.data.copy())"
-            )
+            raise GraphMutationError(_WAY)
         super().__setitem__(key, value)
 
-    def copy(self, order: Any = "C") -> Any:
-        """Return an ordinary array of one's own."""
-        return np.array(self, order=order, subok=False)
-
     def __array_ufunc__(self, ufunc: Any, method: str, *inputs: Any, **kwargs: Any) -> Any:
-        for target in kwargs.get("out", ()):
-            if isinstance(target, ReadOnlyArray) and not target.flags.writeable:
-                kwargs.pop("out")  # an in-place operator: the result is a new array, for the setter to take
-                break
         if any(isinstance(x, Carrier) for x in inputs):
             return NotImplemented
+        written = inputs[:1] if method == "at" else kwargs.get("out", ())  # at would ignore the flag
+        for target in written:
+            if isinstance(target, ReadOnlyArray) and not target.flags.writeable:
+                raise GraphMutationError(_WAY)
         kwargs = {k: tuple(map(plain, v)) if k == "out" else v for k, v in kwargs.items()}
         return getattr(ufunc, method)(*map(plain, inputs), **kwargs)
+
+    __iadd__: Any = _in_place(np.add)
+    __isub__: Any = _in_place(np.subtract)
+    __imul__: Any = _in_place(np.multiply)
+    __itruediv__: Any = _in_place(np.divide)
+    __ipow__: Any = _in_place(np.power)
 
 
 def plain(array: Any) -> Any:
@@ -69,6 +83,10 @@ def taken_in(what: str, data: Any, *, leaf: bool) -> Any:
     if isinstance(data, Carrier):
         raise TypeError(
             f"{what}: already a {type(data).__name__}; use it as it is, or its .data for a new leaf"
+        )
+    if isinstance(data, np.ma.MaskedArray):
+        raise TypeError(
+            f"{what}: a masked array would lose its mask; give .filled(0) and the mask on their own"
         )
     is_array = isinstance(data, (np.ndarray, np.generic))
     try:
