@@ -32,3 +32,6 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
             f"Python {platform.python_version()}, numpy {np.__version__}, BLAS threads: {threads}; medians"
         )
         terminalreporter.write_line(table(rows))
+        terminalreporter.write_line(
+            "(times are for one update; a round in the table below is several updates)"
+        )
