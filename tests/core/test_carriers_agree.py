@@ -69,10 +69,6 @@ def check(name, numbers):
         )
 
 
-UNSIGNED = (
-    "weigh",
-    "power",
-)  # numpy takes a square root for an exponent of 0.5, which keeps the sign of zero
 # 1 - y² and its like lose what y lost: their error is absolute, relative to the largest derivative (1)
 BOUNDED = {"tanh": 4 * 2.2e-16}
 
@@ -84,6 +80,8 @@ def test_special_values(name):
     if arity == 4:
         grid = [0.0, -0.0, 1.5, INF, NAN]
     for numbers in itertools.product(grid, repeat=arity):
+        if name == "power" and numbers[1] == 0.5 and numbers[0] in (0.0, -INF):
+            continue  # numpy takes the square root, which is -0 at -0 and nan at -inf, where a power is 0 and inf
         check(name, numbers)
 
 

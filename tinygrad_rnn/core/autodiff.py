@@ -132,9 +132,20 @@ def local_vjp(node: Node, g: Any, wanted: set[Node] | None = None) -> list[Any]:
     result = []
     for i, parent in enumerate(parents):
         needed = parent._call.active and (wanted is None or parent in wanted)
-        c = op.cotangent(i, xp, g, y, args, params) if needed else None
+        c = _cotangent(op, i, xp, g, y, args, params) if needed else None
         result.append(None if c is None else parent._admit(c))
     return result
+
+
+def _cotangent(
+    op: Op, i: int, xp: Any, g: Any, y: Any, args: tuple[Any, ...], params: Mapping[str, Any]
+) -> Any:
+    """Return the cotangent of one argument; where Python's floats raise, numpy's give the IEEE result."""
+    try:
+        return op.cotangent(i, xp, g, y, args, params)
+    except ArithmeticError:
+        numbers = tuple(map(np.asarray, args))
+        return op.cotangent(i, NUMPY, np.asarray(g), np.asarray(y), numbers, params)
 
 
 def _world(op: Op, node: Node) -> Any:
@@ -268,7 +279,7 @@ def _short_cut(
         if op.partials is None:
             part = forward(*args[:i], t, *args[i + 1 :])
         else:
-            part = op.cotangent(i, xp, t, y, tuple(args), params)
+            part = _cotangent(op, i, xp, t, y, tuple(args), params)
         if part is not None:
             total = part if total is None else total + part
     return total

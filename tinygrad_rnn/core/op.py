@@ -148,7 +148,8 @@ class Op:
         if type(partial) is float:
             if partial == 1.0:
                 return g
-            return -g if partial == -1.0 else g * partial
+            if partial == -1.0:
+                return -g
         return xp.weigh(g, partial) if self.guarded else g * partial
 
 

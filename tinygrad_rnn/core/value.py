@@ -11,7 +11,7 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import array_pull
 from tinygrad_rnn.core.graph import RECORDING, next_stamp
-from tinygrad_rnn.core.namespaces import SCALAR
+from tinygrad_rnn.core.namespaces import NUMPY, SCALAR
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
 from tinygrad_rnn.core.printing import compiled, param_names, print_pull, print_record
 from tinygrad_rnn.core.variable import OPERATORS, UNARY_METHODS, Variable, recorded
@@ -126,7 +126,11 @@ class Value(Variable):
 
     @classmethod
     def _record(cls, op: Op, nodes: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
-        y = op.forward(SCALAR, *[n._data for n in nodes], **params)
+        try:
+            y = op.forward(SCALAR, *[n._data for n in nodes], **params)
+        except ArithmeticError:  # a user's 1 / x at 0: Python raises where IEEE gives inf
+            with np.errstate(all="ignore"):
+                y = op.forward(NUMPY, *[np.asarray(n._data) for n in nodes], **params)
         data = y if isinstance(y, (bool, np.bool_)) else float(y)
         if not RECORDING.get().on:
             return cls._new(data, CONSTANT)
