@@ -1,6 +1,7 @@
 """The command line: what each command does, and that whatever is wrong is one line and an exit code."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -343,6 +344,27 @@ def test_a_file_imports_from_its_own_folder(tmp_path):
     assert sys.path == before
 
 
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot replace a process")
+@pytest.mark.parametrize(
+    ("arguments", "chosen", "again"),
+    [
+        (["train", "--text", "missing.txt"], None, True),
+        (["train", "--text", "missing.txt"], "4", False),
+        (["sample", "missing.npz"], None, False),
+    ],
+)
+def test_training_begins_again_with_one_thread(monkeypatch, arguments, chosen, again):
+    calls = []
+    for name in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+        monkeypatch.delenv(name, raising=False)
+    if chosen:
+        monkeypatch.setenv("OMP_NUM_THREADS", chosen)
+    monkeypatch.setattr(os, "execve", lambda program, command, environment: calls.append(environment))
+    monkeypatch.setattr(sys, "argv", ["tinygrad-rnn", *arguments])
+    assert main() == 1
+    assert [environment["OPENBLAS_NUM_THREADS"] for environment in calls] == (["1"] if again else [])
+
+
 def test_without_typer_the_extra_is_named(monkeypatch, capsys):
     monkeypatch.setitem(sys.modules, "typer", None)
     monkeypatch.delitem(sys.modules, "tinygrad_rnn.cli.commands", raising=False)
@@ -392,7 +414,8 @@ def test_an_interrupted_training_keeps_what_it_learned(tmp_path):
     (tmp_path / "story.txt").write_text(STORY, encoding="utf-8")
     arguments = ["train", "--text", str(tmp_path / "story.txt"), "--out", str(tmp_path / "m.npz")]
     command = [sys.executable, "-u", "-m", "tinygrad_rnn", *arguments, "--updates", "1000000"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8") as process:
+    environment = {name: text for name, text in os.environ.items() if not name.endswith("_NUM_THREADS")}
+    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:
         process.stdout.readline()  # the corpus: training begins
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Sequence
 
 PROGRAM = "tinygrad-rnn"
+
+_THREADS = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -18,6 +21,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a terminal without "☕" shows \u2615 and goes on
             stream.reconfigure(errors="backslashreplace")
+    if arguments is None:
+        _use_one_thread(sys.argv[1:])
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         from tinygrad_rnn.cli.commands import command
@@ -32,6 +37,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _fail("interrupted", 130)
     except Exception as error:
         return _fail(_described(error), getattr(error, "exit_code", 1))
+
+
+def _use_one_thread(given: Sequence[str]) -> None:
+    """Begin a training command again with linear algebra in one thread, unless the user chose a number.
+
+    The matrices of one time step are small: threads that wait for each other cost more than they bring, on a busy
+    machine four times as much. The number is read when numpy is loaded, which importing this package has done.
+    Windows cannot replace a process; there the variables are the user's to set.
+    """
+    trains = bool(given) and given[0] in ("demo", "train")
+    if trains and os.name == "posix" and sys.executable and not any(name in os.environ for name in _THREADS):
+        sys.stdout.flush()
+        os.execve(sys.executable, sys.orig_argv, {**os.environ, **dict.fromkeys(_THREADS, "1")})
 
 
 def _described(error: Exception) -> str:
