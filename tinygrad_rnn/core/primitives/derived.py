@@ -176,7 +176,7 @@ def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> An
     centered = x - mean(x, axis=axis, keepdims=True)
     squares = mean(square(centered), axis=axis, keepdims=keepdims)
     n = np.prod(np.shape(x), dtype=float) / max(np.prod(squares.shape, dtype=float), 1.0)
-    return squares * (n / (n - ddof)) if ddof else squares
+    return squares * float(n / (n - ddof)) if ddof else squares
 
 
 def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
