@@ -105,6 +105,9 @@ class Op:
             f"Op {self.name!r} holds functions and cannot be pickled; pickle its name and look it up in ops"
         )
 
+    def __copy__(self) -> Op:
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Op:
         return self
 
