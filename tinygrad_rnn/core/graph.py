@@ -96,7 +96,7 @@ class no_grad:
 
     It holds in the thread or asyncio task that entered it. Inside a generator a ``with`` stays in force while the
     generator is suspended, as for every context variable; decorating the generator function instead wraps each
-    resumption, so that its caller never sees it.
+    resumption, so that its caller never sees it. An async function can be decorated, an async generator cannot.
 
     Example:
         >>> import tinygrad_rnn as tr
@@ -119,7 +119,24 @@ class no_grad:
         RECORDING.reset(self._tokens.pop())
 
     def __call__(self, function: F) -> F:
-        """Return ``function`` such that it records nothing."""
+        """Return ``function`` such that it records nothing.
+
+        Raises:
+            TypeError: it is an async generator function.
+        """
+        if inspect.isasyncgenfunction(function):
+            raise TypeError(
+                f"no_grad cannot decorate the async generator {function.__name__}: put `with no_grad():` inside it "
+                "around the operations, and leave it before each yield"
+            )
+        if inspect.iscoroutinefunction(function):
+
+            @functools.wraps(function)
+            async def awaited(*args: Any, **kwargs: Any) -> Any:
+                with no_grad():
+                    return await function(*args, **kwargs)
+
+            return awaited  # type: ignore[return-value]
         if inspect.isgeneratorfunction(function):
 
             @functools.wraps(function)
