@@ -233,7 +233,7 @@ def test_a_leaf_assigned_between_two_uses_is_stale() -> None:
     x = tr.Value(2.0, name="x")
     early = x * x
     x.data = 10.0
-    with pytest.raises(tr.GraphMutationError, match="leaf 'x' was assigned .* 'multiply'"):
+    with pytest.raises(tr.GraphMutationError, match=r"leaf 'x' was assigned .* 'multiply'"):
         (early + 3.0 * x).backward()
 
 

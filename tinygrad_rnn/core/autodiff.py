@@ -71,6 +71,7 @@ def pullback(
     nodes = ancestors([y for y, _ in pairs], stop=stop, active=True)
     wanted = _between(nodes, stop) if stop else None
     if wanted is not None:
+        _refuse_stale(nodes, stop)
         nodes = [node for node in nodes if node in wanted]
     ledger = Ledger(wanted)
     found = ledger.sums
@@ -78,6 +79,7 @@ def pullback(
         if wanted is None or output in wanted:
             ledger.add(output, cotangent)
     waiting = []
+    leaves: dict[Node, Any] = {}  # taken out at their turn, so that what comes later is seen to be late
     with np.errstate(all="ignore"):
         for node in reversed(nodes):
             g = found.get(node)
@@ -86,14 +88,27 @@ def pullback(
                 continue
             if node._note is not None and node._note.__class__ is not str:
                 found[node] = g = node._run_hooks(g)
-            if record:
+            if node._call.op is None:
+                leaves[node] = found.pop(node)
+            elif record:
                 if node not in stop:
                     _record_pull(node, g, ledger)
             elif node._call.pull is not None and node not in stop:
                 node._call.pull(node, g, found, ledger)
-    if not found.keys().isdisjoint(waiting):
+    if not (found.keys().isdisjoint(waiting) and found.keys().isdisjoint(leaves)):
         _refuse_order(nodes)
+    found.update(leaves)
     return found
+
+
+def _refuse_stale(nodes: list[Node], stop: frozenset[Node]) -> None:
+    """Refuse a leaf outside of what is differentiated (a weight that a function closes over) that was assigned since.
+
+    Only a leaf that is younger than some operation can have been; there is none when a function has just been run.
+    """
+    first = next((i for i, node in enumerate(nodes) if node._call.op is not None), len(nodes))
+    if any(node._call.op is None and node not in stop for node in nodes[first:]):
+        _refuse_order(nodes)
 
 
 def _refuse_order(nodes: list[Node]) -> None:

@@ -209,6 +209,11 @@ class Variable(Carrier):
                 f"the result of operation {self._call.op.name!r} cannot be assigned: its graph relies on it. "
                 "Assign to a leaf (p.data = new), or compute a new node"
             )
+        if self._call is not LEAF:
+            raise GraphMutationError(
+                f"a constant cannot be assigned ({self._title()}): recorded graphs rely on it. Make a new one, "
+                "or a leaf (tr.Value, tr.Tensor), which can be"
+            )
 
     def _refuse_reading_in_transform(self, what: str) -> None:
         transforms = RECORDING.get().transforms
