@@ -12,6 +12,7 @@ from tinygrad_rnn.viz.escape import marked_up, quoted, shown
 from tinygrad_rnn.viz.theme import FONT, FRAME, INK, LINE, MUTED, SHAPES, Palette, legend
 
 Path = tuple[str, ...]
+_LONGEST_NOTICE = 200
 _RICH_BOXES = 600  # up to here a label has two sizes of type; above, plain text that is laid out faster
 _QUICK_BOXES = 1_500  # above, the layout takes short cuts
 _BOX = 'margin="0.1,0.05",height=0.3,width=0.4'  # inches
@@ -98,7 +99,9 @@ class Canvas:
     def _caption(self, notices: Sequence[str], scaled: bool) -> str:
         rows = legend(self.palette.scale) if scaled else ""
         span = f' colspan="{rows.count("<td")}"' if rows else ""
-        rows += "".join(f"<tr><td{span}>{marked_up(notice)}</td></tr>" for notice in notices)
+        rows += "".join(
+            f"<tr><td{span}>{marked_up(shown(notice, _LONGEST_NOTICE))}</td></tr>" for notice in notices
+        )
         if not rows:
             return ""
         return f'label=<<table border="0" cellborder="0" cellspacing="0" cellpadding="4">{rows}</table>>\n'
@@ -134,7 +137,8 @@ class Canvas:
 
     def _label(self, lines: Sequence[str]) -> str:
         texts = [shown(line) or " " for line in lines]
-        if not self.rich:
+        escapable = not any("\\" in text for text in texts)  # an HTML-like label obeys \N come what may
+        if not (self.rich and escapable):
             return '"' + "\\n".join(map(quoted, texts)) + '"'
         small = "".join(f'<br/><font point-size="9">{marked_up(text)}</font>' for text in texts[1:])
         return f"<<b>{marked_up(texts[0])}</b>{small}>"

@@ -37,7 +37,7 @@ def shown(text: str, longest: int = LONGEST_NAME) -> str:
     """
     if len(text) > longest:
         text = text[: longest - 1] + "…"
-    return text if text.isascii() and text.isprintable() else text.translate(_TABLE)
+    return text if text.isprintable() else text.translate(_TABLE)
 
 
 def quoted(text: str) -> str:

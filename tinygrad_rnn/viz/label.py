@@ -72,6 +72,8 @@ def symbol(node: Any, constants: Sequence[str | None] = ()) -> str:
     if sign == "✂":
         return "cut"
     if any(constants):
+        if len(constants) > _FEW:
+            return f"{sign} ({sum(map(bool, constants))} constants)"
         if len(constants) == 2 and not sign.isalpha():
             left, right = (f"({c})" if c and c.startswith("-") else c for c in constants)
             return " ".join(part for part in (left, sign, right) if part)
@@ -94,6 +96,13 @@ def _key(part: Any) -> str:
         return str(part)
     ends = [("" if end is None else str(end)) for end in (start, part.stop)]
     return ":".join(ends if part.step is None else [*ends, str(part.step)])
+
+
+def inlined(node: Any) -> str | None:
+    """Return the text of an unnamed scalar constant, which is written into its users' labels; else None."""
+    if node.kind != "constant" or node.shape != () or node.name:
+        return None
+    return number(node.data.item() if isinstance(node.data, np.ndarray) else node.data)
 
 
 def heading(node: Any, constants: Sequence[str | None] = ()) -> str:

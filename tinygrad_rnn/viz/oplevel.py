@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import Frame, plan_ghosts
-from tinygrad_rnn.viz.label import details, gradient_text, heading, magnitude, number
+from tinygrad_rnn.viz.label import details, gradient_text, heading, inlined, magnitude
 from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.states import Entry, States
 from tinygrad_rnn.viz.theme import Palette, Scale
@@ -62,16 +62,7 @@ class OpLevel:
     def _constants_in_labels(self) -> list[str | None]:
         """Return the text of each unnamed scalar constant, which is written into its users' labels."""
         outputs = self.timeline.output_indices
-        return [
-            number(
-                node.data.item()
-                if node.data.__class__ is not float and not isinstance(node.data, bool)
-                else node.data
-            )
-            if node.kind == "constant" and not node.name and node.shape == () and i not in outputs
-            else None
-            for i, node in enumerate(self.graph)
-        ]
+        return [None if i in outputs else inlined(node) for i, node in enumerate(self.graph)]
 
     def _hidden(self, i: int) -> bool:
         if self.wish.fold_nodes.count:

@@ -10,7 +10,7 @@ from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import plan_ghosts
 from tinygrad_rnn.viz.kinds import OUTSIDE, Kinds
-from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, is_initial, number, series, symbol
+from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, is_initial, number, series, symbol
 from tinygrad_rnn.viz.oplevel import Wish
 from tinygrad_rnn.viz.theme import Palette, Scale
 from tinygrad_rnn.viz.timeline import Lane, Timeline
@@ -69,8 +69,7 @@ class RolledLevel:
         return ("node", i) if kind == OUTSIDE else ("kind", kind)
 
     def _inlined(self, i: int) -> bool:
-        node = self.graph[i]
-        return node.kind == "constant" and not node.name and node.shape == ()
+        return inlined(self.graph[i]) is not None
 
     def _kind(self, box: Box) -> None:
         members = self.kinds.members[box[1]]
@@ -95,12 +94,20 @@ class RolledLevel:
         name = f"{family}_t" if family != node.name else family
         if node.op is None:
             return name or node.kind
-        constants = [
-            number(float(self.graph[p].data)) if self._inlined(p) else None
-            for p in self.graph.parent_indices[i]
-        ]
-        sign = symbol(node, constants)
+        sign = symbol(node, self._constants(i))
         return f"{name} = {sign}" if name else sign
+
+    def _constants(self, last: int) -> list[str | None]:
+        """Return the constants among the arguments of a kind, by its last member; dots where steps differ."""
+        texts: list[str | None] = []
+        for slot, p in enumerate(self.graph.parent_indices[last]):
+            text = inlined(self.graph[p])
+            if text is not None:
+                arguments = (self.graph.parent_indices[i] for i in self.kinds.members[self.kinds.of[last]])
+                found = {inlined(self.graph[a[slot]]) for a in arguments if len(a) > slot}
+                text = text if found == {text} else "…"
+            texts.append(text)
+        return texts
 
     def _lines(self, members: list[int]) -> list[str]:
         node = self.graph[members[-1]]
@@ -116,9 +123,10 @@ class RolledLevel:
 
     def _node(self, i: int) -> None:
         node = self.graph[i]
+        constants = [inlined(self.graph[p]) for p in self.graph.parent_indices[i]]
         self.canvas.box(
             self._names[self._box(i)],
-            [heading(node), *details(node, self.wish.values, self.wish.gradients)],
+            [heading(node, constants), *details(node, self.wish.values, self.wish.gradients)],
             node.kind,
             magnitude=self.flow.node(i),
             tokens=f"w{i}" if node.kind == "leaf" else "",

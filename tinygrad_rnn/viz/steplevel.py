@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import plan_ghosts
-from tinygrad_rnn.viz.label import details, heading, series
+from tinygrad_rnn.viz.label import details, heading, inlined, series
 from tinygrad_rnn.viz.oplevel import Wish
 from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.theme import Palette, Scale
@@ -59,8 +59,7 @@ class StepLevel:
     # --- what the graph's steps consist of
 
     def _unneeded(self, i: int) -> bool:
-        node = self.graph[i]
-        return node.kind == "constant" and not node.name and node.shape == ()
+        return inlined(self.graph[i]) is not None
 
     def _find_ports(self) -> dict[int, None]:
         """Return the operations of steps that are named for their step, used outside of it, or outputs."""

@@ -17,7 +17,7 @@ EDGE_RAMP = ("#b4bfc4", "#9ab5be", "#7ba7b9", "#5b95b1", "#3f7fa8", "#2a6398", "
 WIDTHS = (0.7, 0.9, 1.2, 1.5, 1.9, 2.4, 3.0)  # points
 INK, PAPER = "#1b2733", "#ffffff"
 PLAIN, MUTED, FRAME, LINE = "#f3f5f7", "#6f7d89", "#a9b4bd", "#5d6b78"
-ALARM = "#d55e00"  # vermillion: not finite, or cut
+ALARM, ALARM_FILL = "#d55e00", "#f29a5c"  # vermillion: not finite, or cut
 ZERO = "#ffffff"
 FONT = "Helvetica"
 FEWEST_DECADES = 3.0  # gradients of about one size look alike
@@ -88,7 +88,7 @@ class Palette:
         if magnitude is None:
             return PLAIN, INK
         if not magnitude < math.inf:
-            return ALARM, INK
+            return ALARM_FILL, INK
         if magnitude == 0.0:
             return ZERO, INK
         level = self.level(magnitude)

@@ -71,6 +71,7 @@ class Timeline:
         self.columns = columns
         self.steps = sorted({place.step for place in known.values() if place.step >= 0})
         self._by_time = not self._runs_back()
+        self._drawn: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def _runs_back(self) -> bool:
         """Return whether some lane uses a later step of another, as a decoder does that reads a whole encoder."""
@@ -87,10 +88,13 @@ class Timeline:
 
         Where two sequences do not share one time axis, each stands in its own frame: the scope as it is.
         """
-        place = place_of(scope)
-        if place.step < 0 or not self._by_time:
-            return scope
-        return (f"t={place.step}", *place.lane, *scope[len(place.frame) :])
+        frames = self._drawn.get(scope)
+        if frames is None:
+            place = place_of(scope)
+            shared = place.step >= 0 and self._by_time
+            inner = scope[len(place.frame) :]
+            frames = self._drawn[scope] = (f"t={place.step}", *place.lane, *inner) if shared else scope
+        return frames
 
     def lane_frame(self, lane: Lane) -> Lane:
         """Return the frame that holds all steps of a lane: none where the steps hold the lanes."""

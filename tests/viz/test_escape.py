@@ -1,0 +1,93 @@
+import pytest
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+import tinygrad_rnn as tr
+from tests.viz.networks import scalar_rnn
+from tests.viz.pictures import read
+from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.escape import LONGEST_NAME, marked_up, quoted, shown
+from tinygrad_rnn.viz.theme import Palette, Scale
+
+HOSTILE = [
+    'a"b',
+    "back\\slash\\",
+    "\\N \\G \\l",
+    "<b>bold</b>",
+    '<<table><tr><td href="javascript:alert(1)">x</td></tr></table>>',
+    "javascript:alert(1)",
+    "&lt;&amp;&#65;",
+    "two\nlines\r\n",
+    "\x00\x01\x1b[31m\x7f\x85",
+    "\ud800 lone",
+    "\ufffe\uffff",
+    "n0 -> n1",
+    "a:b:c",
+    "{a|<p>b}",
+    "]; evil [label=x",
+    "   ",
+    "日本 \u202e right to left",
+    "x" * 10_000,
+]
+
+
+def test_a_long_name_ends_in_an_ellipsis():
+    assert shown("x" * 10_000) == "x" * (LONGEST_NAME - 1) + "…"
+    assert shown("x" * LONGEST_NAME) == "x" * LONGEST_NAME
+
+
+def test_control_characters_become_pictures():
+    assert shown("\x00\n\x7f") == "␀␊␡"
+    assert shown("\ud800\x85\uffff") == "\N{REPLACEMENT CHARACTER}" * 3
+
+
+def test_quoting_leaves_no_way_out():
+    assert quoted('\\" &') == '\\\\\\" &amp;'
+    assert marked_up("<a href='x'>&\"") == "&lt;a href=&#x27;x&#x27;&gt;&amp;&quot;"
+
+
+def assert_harmless_and_literal(drawing, text, program="graphviz-pure"):
+    picture = read(drawing, program)
+    for element in picture.root.iter():
+        assert not element.tag.lower().endswith("script")
+        assert not [
+            key for key in element.attrib if key.lower().endswith("href") or key.lower().startswith("on")
+        ]
+    expected = shown(text).replace("\N{NO-BREAK SPACE}", " ")
+    assert any(expected.strip() in line for line in picture.texts), (expected, picture.texts)
+    assert {node.title for node in picture.nodes} <= {f"n{i}" for i in range(100)}
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+@pytest.mark.parametrize("level", ["op", "step", "rolled"])
+def test_hostile_names_of_nodes_are_drawn_literally(text, level):
+    loss = scalar_rnn(2)
+    weight = next(node for node in tr.Graph.of(loss) if node.name == "w")
+    weight.name = text
+    assert_harmless_and_literal(tr.draw(loss, level=level), text)
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=lambda text: ascii(text[:20]))
+@pytest.mark.parametrize("program", ["graphviz-pure", "dot"])
+def test_hostile_names_of_scopes_are_drawn_literally(text, program):
+    x = tr.Value(2.0)
+    with tr.scope(text):
+        y = (x * x).named(text)
+    assert_harmless_and_literal(tr.draw(y), text, program)
+
+
+def test_a_hostile_symbol_of_a_users_operation_is_drawn_literally():
+    text = '"<b>\\N</b>"'
+    op = tr.Op(name="odd", symbol=text, forward=lambda xp, x: x * x, partials=(lambda xp, y, x: 2.0 * x,))
+    assert_harmless_and_literal(tr.draw(op(tr.Value(2.0))), text)
+
+
+@given(st.text(st.characters(codec=None, exclude_categories=()), min_size=1, max_size=30), st.booleans())
+@example('"', False)
+@example("\\", False)
+@settings(max_examples=30)
+def test_any_text_is_drawn_literally(text, rich):
+    canvas = Canvas(Palette(Scale()), expected=1 if rich else 10_000)
+    canvas.box("n0", [text, "second line"], "op", frame=(text,))
+    drawing = tr.viz.Drawing(body=canvas.lines([], scaled=False))
+    assert_harmless_and_literal(drawing, text)
