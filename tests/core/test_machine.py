@@ -1,0 +1,196 @@
+"""Random programs on the engine, beside the naive oracle: build, fan out, differentiate, mutate, cut, in any order."""
+
+import math
+from dataclasses import dataclass
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+import tinygrad_rnn as tr
+from tests.oracles import naive
+from tinygrad_rnn import ops
+
+UNARY = {
+    "tanh": naive.tanh, "sin": naive.sin, "sigmoid": naive.sigmoid, "relu": naive.relu, "abs": naive.absolute,
+}  # fmt: skip
+BINARY = {
+    "add": naive.add, "subtract": naive.subtract, "multiply": naive.multiply, "divide": naive.divide,
+    "maximum": naive.maximum,
+}  # fmt: skip
+LARGE = 100.0  # results are kept below it, so that the oracle's formulas neither overflow nor lose all digits
+# ties, kinks and zeros belong to the game; so do a few numbers that mean nothing
+numbers = st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.5, -0.25]) | st.floats(-3, 3, width=32)
+
+
+@dataclass(eq=False)
+class Pair:
+    """One node on either side."""
+
+    node: object
+    oracle: naive.Number
+
+
+class EngineBesideOracle(RuleBasedStateMachine):
+    """Carrier-independent rules; a subclass says how a leaf is made."""
+
+    carrier: type
+
+    pairs = Bundle("pairs")
+    leaves = Bundle("leaves")
+
+    def __init__(self):
+        super().__init__()
+        self.all = []
+
+    def keep(self, node, oracle):
+        pair = Pair(node, oracle)
+        self.all.append(pair)
+        return pair
+
+    @initialize(target=leaves, value=numbers)
+    def first_leaf(self, value):
+        return self.keep(self.carrier(value), naive.leaf(value))
+
+    @rule(target=leaves, value=numbers)
+    def new_leaf(self, value):
+        return self.keep(self.carrier(value), naive.leaf(value))
+
+    @rule(target=pairs, a=leaves)
+    def use_leaf(self, a):
+        return a
+
+    @rule(target=pairs, name=st.sampled_from(sorted(UNARY)), a=pairs)
+    def apply_one(self, name, a):
+        if abs(a.oracle.value) > LARGE:
+            name = "sin"
+        return self.keep(getattr(ops, name)(a.node), UNARY[name](a.oracle))
+
+    @rule(target=pairs, name=st.sampled_from(sorted(BINARY)), a=pairs | leaves, b=pairs | leaves)
+    def combine(self, name, a, b):
+        if name == "divide" and abs(b.oracle.value) < 0.1:
+            name = "multiply"
+        if name == "multiply" and abs(a.oracle.value * b.oracle.value) > LARGE:
+            name = "subtract"
+        return self.keep(getattr(ops, name)(a.node, b.node), BINARY[name](a.oracle, b.oracle))
+
+    @rule(target=pairs, name=st.sampled_from(["add", "multiply"]), a=pairs | leaves)
+    def with_itself(self, name, a):
+        if abs(a.oracle.value) > LARGE**0.5:
+            name = "subtract"
+        return self.keep(getattr(ops, name)(a.node, a.node), BINARY[name](a.oracle, a.oracle))
+
+    @rule(target=pairs, a=pairs | leaves, number=numbers)
+    def with_a_number(self, a, number):
+        return self.keep(
+            number * a.node + 1,
+            naive.add(naive.multiply(naive.constant(number), a.oracle), naive.constant(1)),
+        )
+
+    @rule(target=pairs, terms=st.lists(pairs | leaves, min_size=1, max_size=5))
+    def sum_many(self, terms):
+        return self.sum_many_terms(terms)
+
+    def sum_many_terms(self, terms):
+        return self.keep(tr.add_n(*[t.node for t in terms]), naive.total(*[t.oracle for t in terms]))
+
+    @rule(target=pairs, xs=st.lists(pairs | leaves, min_size=1, max_size=3), data=st.data())
+    def weighted_sum(self, xs, data):
+        ws = data.draw(st.permutations(xs))
+        if any(abs(x.oracle.value) > LARGE**0.5 for x in xs):
+            return self.sum_many_terms(xs)
+        node = ops.sum_of_products(*[x.node for x in xs], *[w.node for w in ws])
+        return self.keep(node, naive.inner([x.oracle for x in xs], [w.oracle for w in ws]))
+
+    @rule(target=pairs, a=pairs | leaves)
+    def detach(self, a):
+        return self.keep(tr.detach(a.node), naive.constant(a.oracle.value))
+
+    @rule(target=pairs, a=pairs | leaves, b=pairs | leaves)
+    def combine_without_recording(self, a, b):
+        with tr.no_grad():
+            node = ops.tanh(a.node - b.node)
+        return self.keep(node, naive.constant(math.tanh(a.oracle.value - b.oracle.value)))
+
+    @rule(a=leaves, value=numbers)
+    def assign(self, a, value):
+        a.node.data = value
+        naive.assign(a.oracle, value)
+
+    @rule(a=leaves, value=numbers)
+    def assign_in_place(self, a, value):
+        a.node.data -= value
+        naive.assign(a.oracle, float(a.node.data))
+
+    @rule(a=pairs | leaves, seed=st.sampled_from([1.0, -2.0, 0.0]))
+    def differentiate(self, a, seed):
+        if not naive.depends_on_a_leaf(a.oracle):
+            with pytest.raises(ValueError, match="no differentiable leaf"):
+                a.node.backward(seed)
+        elif any(x.stale and naive.depends_on_a_leaf(x) for x in naive.below(a.oracle)):
+            before = [(pair.node.has_grad, float(pair.node.grad)) for pair in self.all]
+            with pytest.raises(tr.GraphMutationError, match="assigned new data"):
+                a.node.backward(seed)
+            assert before == [(pair.node.has_grad, float(pair.node.grad)) for pair in self.all]
+        else:
+            a.node.backward(seed)
+            naive.backward(a.oracle, seed)
+
+    @rule(a=leaves, how=st.sampled_from([None, 0]))
+    def reset(self, a, how):
+        a.node.grad = how
+        a.oracle.grad = None
+
+    @rule(a=pairs)
+    def graph_is_ordered(self, a):
+        graph = tr.Graph.of(a.node)
+        assert len(graph) == len(set(graph.nodes))
+        for i, parents in enumerate(graph.parent_indices):
+            if not any(naive_stale(pair, graph[i]) for pair in self.all):
+                assert all(p < i for p in parents)
+            assert tuple(graph[p] for p in parents) == graph[i].parents
+
+    @precondition(lambda self: self.all)
+    @invariant()
+    def values_agree(self):
+        for pair in self.all[-3:]:
+            close(float(pair.node), pair.oracle.value)
+
+    @invariant()
+    def gradients_agree(self):
+        scale = max(
+            (abs(pair.oracle.grad or 0.0) for pair in self.all), default=0.0
+        )  # of what may have canceled
+        for pair in self.all:
+            if pair.oracle.grad is None:
+                assert not pair.node.has_grad
+            else:
+                close(float(pair.node.grad), pair.oracle.grad, scale)
+
+
+def naive_stale(pair, node):
+    return pair.node is node and pair.oracle.stale
+
+
+def close(got, expected, scale=0.0):
+    assert got == pytest.approx(expected, rel=1e-9, abs=1e-9 * max(1.0, scale))
+
+
+class Values(EngineBesideOracle):
+    carrier = tr.Value
+
+
+class Tensors(EngineBesideOracle):
+    carrier = tr.Tensor
+
+
+quiet = settings(
+    max_examples=4 * settings.default.max_examples,
+    stateful_step_count=30,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+)
+TestValues = Values.TestCase
+TestValues.settings = quiet
+TestTensors = Tensors.TestCase
+TestTensors.settings = quiet
