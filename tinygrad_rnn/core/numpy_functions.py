@@ -46,6 +46,8 @@ FUNCTIONS: dict[Any, Any] = {
     )
 }  # fmt: skip
 FUNCTIONS |= {
+    np.amax: ops.max,
+    np.amin: ops.min,
     np.copy: ops.alias,
     np.zeros_like: _zeros_like,
     np.ones_like: _ones_like,
@@ -58,7 +60,10 @@ FUNCTIONS |= {
 
 def refusal(function: Any, method: str, kwargs: dict[str, Any]) -> str:
     """Return why a numpy function does not run on a Tensor, and what does."""
-    name = function.__name__ if method == "__call__" else f"{function.__name__}.{method}"
+    module = getattr(function, "__module__", None) or "numpy"
+    name = f"{module}.{function.__name__}".removeprefix("numpy.") + (
+        "" if method == "__call__" else f".{method}"
+    )
     if kwargs.get("out") is not None:
         return f"np.{name}: out= would write into a recorded array; take the result instead"
     known = function in UFUNCS or function in FUNCTIONS
