@@ -123,12 +123,20 @@ stack = Op(
 item = Op(
     name="item",
     symbol="item",
-    forward=lambda xp, x: np.reshape(x, ()),
+    forward=lambda xp, x: _only(x),
     transpose=(lambda xp, g, y, x: xp.reshape(xp.stack([g]), x.shape),),
     linear="each",
     result="Value",
     doc="the only entry of a Tensor, as a Value: the way back over the bridge that stack is",
 )
+
+
+def _only(x: Any) -> Any:
+    if x.size != 1:
+        raise ValueError(f"item: needs a Tensor of one entry, got shape {x.shape}")
+    return np.reshape(x, ())
+
+
 flip = Op(
     name="flip",
     symbol="flip",
