@@ -62,7 +62,8 @@ class ForwardTruth:
         if self._sound(node, args, incoming):
             if node.op in OURS and node.op.elementwise:
                 return _elementwise(node, args, incoming)
-            return self._each(node, args, incoming, _complex_step)
+            linear = node.op in OURS and node.op.linear and node.op is not ops.astype
+            return self._each(node, args, incoming, _linear if linear else _complex_step)
         self.differenced.add(node.op.name)
         return self._each(node, args, incoming, self._differences)
 
@@ -99,9 +100,19 @@ def _real(node: Node) -> bool:
     return bool(np.asarray(node._data).dtype.kind == "f")
 
 
-def _any_step(node: Node, moving: int) -> bool:
-    """Return whether the imaginary part is exact for a step of any size: for what is linear, or a product of two."""
-    return node.op in OURS and (node.op.linear == "jointly" or (node.op.linear == "each" and moving <= 2))
+def _linear(node: Node, args: list[Any], direction: list[Any]) -> Any:
+    """Return the tangent of a linear operation: its own value at the tangents, with no need for complex numbers."""
+    forward, params = node.op.forward, node.params
+    if node.op.linear == "jointly":
+        moved = [np.zeros_like(a) if t is None else t for a, t in zip(args, direction, strict=True)]
+        return forward(NUMPY, *moved, **params)
+    moving = [i for i, t in enumerate(direction) if t is not None]
+    return sum(forward(NUMPY, *args[:i], direction[i], *args[i + 1 :], **params) for i in moving)
+
+
+def _exact_product(node: Node, moving: int) -> bool:
+    """Return whether the imaginary part is exact for a step of any size: for sums, and products of two."""
+    return node.op.linear == "jointly" or (node.op.linear == "each" and moving <= 2)
 
 
 def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
@@ -116,7 +127,7 @@ def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
     for a, t in moving:
         room = np.minimum(room, np.where(a == 0, 1.0, np.abs(a)))
         size = np.maximum(size, np.abs(t))
-    step = 1.0 if _any_step(node, len(moving)) else STEP * np.maximum(room, 1e-250)
+    step = 1.0 if _exact_product(node, len(moving)) else STEP * np.maximum(room, 1e-250)
     h = np.maximum(step / np.where(size == 0, 1.0, size), SMALLEST)
     moved = [a if t is None else a + 1j * (h * t) for a, t in zip(args, aligned, strict=True)]
     y = np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
@@ -130,8 +141,7 @@ def _complex_step(node: Node, args: list[Any], direction: list[Any]) -> Any:
         if t is not None and a.size:
             room = min(room, float(np.min(np.abs(a), where=(a != 0), initial=1.0)))
             size = max(size, float(np.max(np.abs(t))))
-    moving = sum(t is not None for t in direction)
-    h = max((1.0 if _any_step(node, moving) else STEP * max(room, 1e-150)) / size, SMALLEST)
+    h = max(STEP * max(room, 1e-150) / size, SMALLEST)
     moved = [a if t is None else a + 1j * (h * t) for a, t in zip(args, direction, strict=True)]
     return np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
 
