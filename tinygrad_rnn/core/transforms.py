@@ -70,7 +70,10 @@ def _selected(argnums: Any, args: tuple[Any, ...], label: str) -> tuple[int, ...
             raise ValueError(
                 f"{label}: argnums {n} is out of range for a call with {len(args)} positional arguments"
             )
-    return tuple(int(n) % len(args) for n in numbers)
+    selected = tuple(int(n) % len(args) for n in numbers)
+    if len(set(selected)) < len(selected):
+        raise ValueError(f"{label}: argnums must name each argument once, got {argnums!r}")
+    return selected
 
 
 def _traced(
