@@ -284,7 +284,7 @@ class TestPreflight:
     def test_nan_is_not_passed(self):
         assert not gradcheck(lambda x: ops.log(x), -1.0)
 
-    @pytest.mark.parametrize("args", [(), ("text",), (np.arange(3),), ([],)])
+    @pytest.mark.parametrize("args", [(), ("text",), (np.arange(3),), ([],), (2,), (True,)])
     def test_nothing_to_differentiate_is_an_error(self, args):
         with pytest.raises(TypeError, match="needs an argument that can be differentiated"):
             gradcheck(lambda *a: 1.0, *args)

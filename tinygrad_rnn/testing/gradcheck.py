@@ -29,8 +29,8 @@ def gradcheck(
 
     Args:
         fn: any function over Values and Tensors; it may return nested outputs of any shape.
-        args: floats, arrays, nodes and Modules, nested in any way; they are copied in float64. Anything else (integer
-            arrays, texts, Generators) is passed on. Generators are set back before each run.
+        args: floats, arrays, nodes and Modules, nested in any way; they are copied in float64. Anything else
+            (integers and arrays of them, texts, Generators) is passed on. Generators are set back before each run.
         tolerance: relative to the largest derivative of a block.
         rng: draws the directions where the Jacobian has more than 4096 entries; a fixed seed when None.
 

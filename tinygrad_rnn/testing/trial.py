@@ -20,8 +20,8 @@ Path = tuple[str, Any]
 class Trial:
     """Runs ``fn(*args)`` on fresh float64 leaves.
 
-    Real numbers, float arrays and nodes, nested in any way, become leaves; everything else (integer arrays, texts,
-    Generators) is passed on, arrays as copies. Generators are set back before each run and afterwards.
+    Floats, float arrays and nodes, nested in any way, become leaves; everything else (integers, integer arrays,
+    texts, Generators) is passed on, arrays as copies. Generators are set back before each run and afterwards.
 
     Raises:
         TypeError: ``fn`` cannot be called, or no argument can be differentiated.
@@ -38,7 +38,7 @@ class Trial:
             kinds = ", ".join(sorted({type(x).__name__ for _, x in self._flat})) or "none"
             raise TypeError(
                 "gradcheck: needs an argument that can be differentiated: a float, a float array, a Value, a Tensor "
-                f"or a Module, nested in any way; got {kinds}"
+                f"or a Module, nested in any way (an int is passed on as it is: write 2.0 for 2); got {kinds}"
             )
         self._before = [_data(x) for _, x in self._flat]
         self.changed: list[str] = []
@@ -85,7 +85,7 @@ def _differentiable(x: Any) -> bool:
         return bool(x.dtype.kind == "f")
     if isinstance(x, np.ndarray):
         return bool(x.dtype.kind == "f")
-    return isinstance(x, (int, float, np.integer, np.floating)) and not isinstance(x, bool)
+    return isinstance(x, (float, np.floating))
 
 
 def _leaf(x: Any, shift: Any, path: str) -> Any:
