@@ -281,8 +281,17 @@ class TestPreflight:
         w.register_hook(lambda g: g * 0.5)
         assert not gradcheck(lambda w: w * w, w)
 
-    def test_nan_is_not_passed(self):
+    def test_what_is_not_finite_is_not_passed(self):
         assert not gradcheck(lambda x: ops.log(x), -1.0)
+        assert not gradcheck(ops.sqrt, 0.0)
+        assert not gradcheck(ops.power, -2.0, 3.0)  # nan to the exponent
+        assert not gradcheck(lambda x, y: (ops.sqrt(x) * y).sum(), np.array([0.0, 1.0]), np.ones(2))
+
+    def test_an_argument_that_the_result_does_not_depend_on_is_noted(self):
+        report = gradcheck(lambda x, y: x * 2.0, 1.0, {"a": 2.0})
+        assert report.ok
+        assert report.notes == ("the result does not depend on argument 1['a']",)
+        assert gradcheck(lambda x: 3.0, 1.0).notes == ("the result does not depend on argument 0",)
 
     @pytest.mark.parametrize("args", [(), ("text",), (np.arange(3),), ([],), (2,), (True,)])
     def test_nothing_to_differentiate_is_an_error(self, args):

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core.autodiff import pullback
+from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.testing import probes, rounding
 from tinygrad_rnn.testing.probes import Probe
 from tinygrad_rnn.testing.report import Mismatch
@@ -14,6 +15,7 @@ from tinygrad_rnn.testing.truth import ForwardTruth
 
 AT_ONCE = 64  # directions pushed through the graph together
 UNDECIDED = 1e-5  # a larger relative error of the differences proves nothing
+MOST_NOTES = 5
 COMPLEX_STEP = "complex step node by node"
 
 
@@ -68,7 +70,8 @@ class Comparison:
         for tangent in self._tangents:
             pushed = self._push(tangent)
             for cotangent, gradients in zip(self._cotangents, pulled, strict=True):
-                entry = self._block(cotangent, tangent, gradients, pushed[cotangent.number])
+                with np.errstate(all="ignore"):
+                    entry = self._block(cotangent, tangent, gradients, pushed[cotangent.number])
                 found += [] if entry is None else [entry]
         uncertainty = self.truth.uncertainty
         if uncertainty > UNDECIDED:
@@ -80,8 +83,13 @@ class Comparison:
 
     def notes(self) -> list[str]:
         """Return what a reader should know."""
+        reached = Graph.of(*(y for _, y in self.outputs)) if self.outputs else ()
+        absent = [path for path, leaf in zip(self.paths, self.leaves, strict=True) if leaf not in reached]
+        notes = [f"the result does not depend on {path}" for path in absent[:MOST_NOTES]]
+        if len(absent) > MOST_NOTES:
+            notes.append(f"... nor on {len(absent) - MOST_NOTES} more")
         count = self.truth.cuts
-        return [f"{count} detached node{'s' * (count > 1)} counted as constant"] if count else []
+        return notes + ([f"{count} detached node{'s' * (count > 1)} counted as constant"] if count else [])
 
     def method(self) -> str:
         """Return how the expected derivatives were found."""
