@@ -179,6 +179,7 @@ LAYOUTS = {
     "fortran": np.asfortranarray,
     "strided": lambda a: np.repeat(a, 2, axis=-1)[..., ::2] if a.ndim else a,
     "reversed": lambda a: a[..., ::-1].copy()[..., ::-1] if a.ndim else a,
+    "zero stride": lambda a: np.broadcast_to(a[:1], a.shape) if a.ndim else a,
     "read-only": lambda a: np.lib.stride_tricks.as_strided(a, writeable=False),
 }
 
@@ -187,9 +188,10 @@ LAYOUTS = {
 @each_tensor_sample
 def test_the_memory_layout_makes_no_difference(op, call, args, layout):
     """Values and gradients are bitwise those of a contiguous copy."""
+    arrays = [LAYOUTS[layout](a) for a in args]
     found = []
-    for convert in (LAYOUTS[layout], np.array):
-        leaves = [tr.Tensor(convert(a)) for a in args]
+    for version in (arrays, [np.array(a, order="C") for a in arrays]):
+        leaves = [tr.Tensor(a) for a in version]
         out = call(op, *leaves)
         out.backward(default_rng(0).normal(size=out.shape))
         found.append([out.data.tobytes(), *(leaf.grad.tobytes() for leaf in leaves)])
