@@ -112,6 +112,7 @@ def _array(shape: tuple[int, ...], items: list[Any]) -> Any:
 
 
 def _as_array(result: Any) -> Any:
+    """Return ``result`` as an array: numpy hands out the entry where an array of no axes is computed with."""
     return result if isinstance(result, np.ndarray) else _array((), [result])
 
 
@@ -144,7 +145,7 @@ def _along(x: Any, axis: Any) -> tuple[Any, tuple[int, ...]]:
 
 
 def _reduce(x: Any, axis: Any, keepdims: bool, join: Any) -> Any:
-    rows, kept = _along(np.asarray(x), axis)
+    rows, kept = _along(_as_array(x), axis)
     joined = _array(kept, [join(list(row)) for row in rows])
     return joined if keepdims else _as_array(np.squeeze(joined, axis=axis))
 
@@ -190,10 +191,8 @@ def _einsum(*args: Any, subscripts: str) -> Any:
 
 def _elementwise(op: Op) -> Any:
     def run(*args: Any) -> Any:
-        arrays = [np.asarray(a, dtype=object) if not isinstance(a, np.ndarray) else a for a in args]
-        return np.frompyfunc(lambda *xs: op(*xs) if _any_value(xs) else op.plain(*xs), len(arrays), 1)(
-            *arrays
-        )
+        run_each = np.frompyfunc(lambda *xs: op(*xs) if _any_value(xs) else op.plain(*xs), len(args), 1)
+        return _as_array(run_each(*map(_as_array, args)))
 
     return run
 
@@ -206,7 +205,10 @@ OBJECTS.real, OBJECTS.matmul = _real, _matmul
 OBJECTS.zeros = np.zeros
 OBJECTS.add_reduce = lambda x, axis, keepdims: _reduce(x, axis, keepdims, _sum)
 OBJECTS.extremum = lambda x, axis, largest: _reduce(x, axis, True, lambda items: _extreme(items, largest))
-_DIRECT = {
+_DIRECT: dict[Op, Any] = {
     ops.astype: lambda x: x,
     ops.item: lambda x: x.reshape(()),
+    ops.linear_scan: lambda a, b: ops.linear_scan.forward(OBJECTS, a[None], b[None])[
+        0
+    ],  # no step is a lone entry
 }

@@ -170,7 +170,7 @@ def _sum_exp(xp: Any, below: Any, axis: Any) -> Any:
 def _logsumexp(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     peak, below = _below_peak(xp, x, axis)
     y = xp.log(_sum_exp(xp, below, axis)) + peak
-    return y if keepdims else np.squeeze(y, axis=axis)
+    return y if keepdims or not y.shape else np.squeeze(y, axis=axis)
 
 
 def _softmax(xp: Any, x: Any, axis: Any) -> Any:
@@ -279,7 +279,7 @@ cumprod = Op(
 norm = Op(
     name="norm",
     symbol="‖x‖",
-    forward=lambda xp, x, axis, keepdims: xp.sqrt(xp.add_reduce(x * x, axis, keepdims)),
+    forward=lambda xp, x, axis, keepdims: xp.sqrt(xp.add_reduce(xp.square(x), axis, keepdims)),
     transpose=(
         lambda xp, g, y, x, axis, keepdims: (
             x
