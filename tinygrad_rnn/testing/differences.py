@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 SHRINK = 1.6
+EPS = float(np.finfo(np.float64).eps)
 
 
 def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> tuple[Any, Any]:
@@ -25,11 +26,15 @@ def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> t
     best, error = np.asarray(np.nan), np.asarray(np.inf)
     for i in range(rows):
         h = first / SHRINK**i
-        row = [(np.asarray(function(h)) - np.asarray(function(-h))) / (2 * h)]
+        after, before = np.asarray(function(h)), np.asarray(function(-h))
+        noise = (
+            EPS * np.maximum(np.abs(after), np.abs(before)) / h
+        )  # equal numbers are equal by rounding, too
+        row = [(after - before) / (2 * h)]
         for j in range(1, i + 1):
             factor = SHRINK ** (2 * j)
             row.append((factor * row[j - 1] - previous[j - 1]) / (factor - 1))
-            apart = np.maximum(np.abs(row[j] - row[j - 1]), np.abs(row[j] - previous[j - 1]))
+            apart = np.maximum(np.abs(row[j] - row[j - 1]), np.abs(row[j] - previous[j - 1])) + noise
             better = apart < error
             best, error = np.where(better, row[j], best), np.where(better, apart, error)
         previous = row
