@@ -222,6 +222,17 @@ class TestForeignOperations:
         assert not report
         assert "backward raised ValueError" in str(report).splitlines()[0]
 
+    def test_an_operation_that_raises_beside_the_point_cannot_be_decided(self):
+        def narrow(xp, x):
+            if np.iscomplexobj(x) or np.any(np.asarray(x) != 2.0):
+                raise ValueError("only at 2")
+            return x * x
+
+        fragile = elementwise(narrow, lambda xp, y, x: 2.0 * x)
+        report = gradcheck(fragile, 2.0)
+        assert not report
+        assert "cannot be decided: a value beside the point raised ValueError: only at 2" in str(report)
+
     def test_an_operation_without_a_rule_is_caught(self):
         forgotten = tr.Op(name="forgotten", symbol="f", forward=lambda xp, x: x * x)
         assert not gradcheck(lambda x: forgotten(x).sum() + x.sum(), X)

@@ -50,6 +50,7 @@ class Comparison:
         self.truth = ForwardTruth([y for _, y in outputs])
         self.tolerance = max([tolerance, *(100 * float(np.finfo(y.dtype).eps) for _, y in outputs)])
         self._rng = rng
+        self._pulled: list[list[list[Any]]] = []
         shapes_in, shapes_out = [x.shape for x in leaves], [y.shape for _, y in outputs]
         inputs, results = _entries(shapes_in), _entries(shapes_out)
         self.full = inputs * results <= probes.FULL
@@ -62,14 +63,17 @@ class Comparison:
             counts = sum(map(len, self._cotangents)), sum(map(len, self._tangents))
             self.compared = f"{counts[0]} x {counts[1]} signed projections of a Jacobian {results} x {inputs}"
 
+    def pull(self) -> None:
+        """Run the rules under test, from every cotangent."""
+        self._pulled = [[self._pull(c.number, row) for row in c.rows] for c in self._cotangents]
+        self._second_pass(self._pulled)
+
     def worst(self) -> Mismatch | None:
-        """Return the entry that breaks its tolerance most, None where all hold."""
-        pulled = [[self._pull(c.number, row) for row in c.rows] for c in self._cotangents]
-        self._second_pass(pulled)
+        """Return the entry that breaks its tolerance most, None where all hold; after :meth:`pull`."""
         found: list[tuple[float, Mismatch]] = []
         for tangent in self._tangents:
             pushed = self._push(tangent)
-            for cotangent, gradients in zip(self._cotangents, pulled, strict=True):
+            for cotangent, gradients in zip(self._cotangents, self._pulled, strict=True):
                 with np.errstate(all="ignore"):
                     entry = self._block(cotangent, tangent, gradients, pushed[cotangent.number])
                 found += [] if entry is None else [entry]

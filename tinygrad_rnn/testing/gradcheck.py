@@ -51,10 +51,13 @@ def gradcheck(
     rng = np.random.default_rng(0) if rng is None else rng
     check = Comparison(leaves, trial.paths, _nodes(outputs), tolerance, rng)
     mismatch = None
-    try:
+    stage = "backward raised"
+    try:  # rules and operations of anyone's: the report is where their failure belongs
+        check.pull()
+        stage = "cannot be decided: a value beside the point raised"
         mismatch = check.worst()
-    except Exception as error:  # a rule of anyone's, and the report is where its failure belongs
-        problems.append(f"backward raised {type(error).__name__}: {error}")
+    except Exception as error:
+        problems.append(f"{stage} {type(error).__name__}: {error}")
     problems += check.problems
     if mismatch is None and not problems and not check.truth.cuts:
         problems += leaks(trial, leaves)
