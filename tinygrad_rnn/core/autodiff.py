@@ -130,6 +130,8 @@ def _between(nodes: list[Node], stop: frozenset[Node]) -> set[Node]:
 
 def array_pull(node: Node, g: Any, found: dict[Node, Any], ledger: Ledger) -> None:
     """Add the contributions of ``node``, whose complete cotangent is the array ``g``, to its parents."""
+    if g.__class__ is np.ndarray:
+        g.flags.writeable = False  # other nodes may share it: a rule must not change it
     for parent, c in zip(node._parents, local_vjp(node, g, ledger.wanted), strict=True):
         if c is not None:
             ledger.add(parent, c)
@@ -148,8 +150,15 @@ def local_vjp(node: Node, g: Any, wanted: set[Node] | None = None) -> list[Any]:
     for i, parent in enumerate(parents):
         needed = parent._call.active and (wanted is None or parent in wanted)
         c = _cotangent(op, i, xp, g, y, args, params) if needed else None
-        result.append(None if c is None else parent._admit(c))
+        result.append(None if c is None else _admitted(op, i, parent, c))
     return result
+
+
+def _admitted(op: Op, i: int, parent: Node, c: Any) -> Any:
+    try:
+        return parent._admit(c)
+    except ValueError as error:
+        raise ValueError(f"{op.name}: the rule of argument {i} is wrong: {error}") from None
 
 
 def _cotangent(
@@ -161,6 +170,8 @@ def _cotangent(
     except ArithmeticError:
         numbers = tuple(map(np.asarray, args))
         return op.cotangent(i, NUMPY, np.asarray(g), np.asarray(y), numbers, params)
+    except ValueError as error:
+        raise ValueError(f"{op.name}: the rule of argument {i} failed: {error}") from error
 
 
 def _world(op: Op, node: Node) -> Any:

@@ -31,11 +31,7 @@ class Op:
             where that argument has no derivative.
         transpose: of any other, for each argument ``rule(xp, g, y, *args, **params)``: the cotangent of that argument
             given the cotangent ``g`` of y, linear in g. An operation with any number of arguments gives one callable
-            ``rule(i, xp, ...)`` instead of a tuple, here and in ``transpose``.
-        transpose: of any other, for each argument ``rule(xp, g, y, *args, **params)``: the cotangent of that argument
-            given the cotangent ``g`` of y, linear in g. An operation with any number of arguments gives one callable
-            instead of a tuple, ``rule(i, xp, g, y, args, **params)`` or, in ``partials``,
-            ``rule(i, xp, y, args, **params)``: args stay one tuple, so that 20,000 of them cost nothing a call.
+            ``rule(i, xp, ...)`` instead of a tuple, here and in ``partials``.
         vjp: ``vjp(g, y, *args, **params)`` in plain numpy, returning a cotangent (or None) for each argument. The
             operation is then opaque: it can be run and differentiated once, and not be taken apart.
         domain: for each argument the interval in which it may lie; one interval serves all.
@@ -92,6 +88,9 @@ class Op:
         """Return the recorded node, or a float or array where no argument is a Value or Tensor."""
         if self.bind is not None:
             args, params = self.bind(*args, **params)
+        rules = self.partials or self.transpose
+        if isinstance(rules, tuple) and len(rules) != len(args):
+            raise TypeError(f"{self.name}: has rules for {len(rules)} arguments, was called with {len(args)}")
         for arg in args:
             if isinstance(arg, Carrier):
                 return arg._apply(self, args, params)

@@ -278,6 +278,8 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
     node = object.__new__(Tensor)
     if data.__class__ is not np.ndarray:
         data = np.asarray(data)
+    if data.dtype.kind not in "fbiu":
+        raise TypeError(f"{op.name}: its forward must give real numbers, got dtype {data.dtype}")
     data.flags.writeable = False
     node._data = data
     node._second = node._grad = node._note = None
@@ -299,10 +301,10 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
 
 
 def _call(op: Op, params: Mapping[str, Any], active: bool) -> Call:
-    if params:
-        return Call(op, params, active=active, pull=array_pull)
     plain = _PLAIN.get(op)
-    return Call(op, NO_PARAMS, active=active, pull=array_pull) if plain is None else plain[active]
+    if plain is not None and not params:
+        return plain[active]
+    return Call(op, params, active=active, pull=array_pull)
 
 
 _PLAIN = {

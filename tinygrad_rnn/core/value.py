@@ -287,7 +287,7 @@ def recorder(op: Op, arity: int) -> Callable[..., Value]:
     own = op in _OWN
     if own and op.partials is not None and arity == (_arity(op) or arity) and arity <= MOST_PRINTED:
         return _printed(op, arity)
-    if op.partials is None and op.differentiable:
+    if op.partials is None and op.vjp is None and op.differentiable:
         raise TypeError(
             f"{op.name} does not act on single Values: make a Tensor of them first with tr.ops.stack([...])"
         )

@@ -36,6 +36,8 @@ def _bind_transpose(x: Any, *axes: Any) -> Any:
 def sum_to(xp: Any, c: Any, shape: tuple[int, ...]) -> Any:
     """Return ``c`` summed over the axes that broadcasting added to, or stretched in, an array of ``shape``."""
     lead = len(c.shape) - len(shape)
+    if lead < 0 or any(n not in (1, m) for n, m in zip(shape, c.shape[lead:], strict=True)):
+        raise ValueError(f"a cotangent of shape {c.shape} does not fit an argument of shape {shape}")
     stretched = (lead + i for i, n in enumerate(shape) if n == 1 and c.shape[lead + i] != 1)
     axes = (*range(lead), *stretched)
     summed = xp.sum(c, axes) if axes else c
