@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, is_initial, series, symbol
+from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, is_initial, number, series, symbol
 
 
 def constants(node):
@@ -56,6 +56,7 @@ def test_a_computed_zero_gradient_reads_zero():
     x, y = tr.Value(3.0, name="x"), tr.Value(0.0, name="y")
     (x * y).backward()
     assert details(x, values=False, gradients=True) == ["∂ 0"]
+    assert number(-0.0) == "0"
 
 
 def test_arrays_show_entries_when_few_and_their_shape_when_many():

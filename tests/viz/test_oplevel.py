@@ -1,3 +1,4 @@
+import re
 from collections import Counter
 
 import numpy as np
@@ -117,6 +118,18 @@ def test_the_middle_of_a_long_sequence_is_folded(program):
     assert list(between) == sorted(between)
     assert frames_of(read(tr.draw(loss, fold=3))) == ["t=0", "t=1", "t=49"]
     assert len(frames_of(read(tr.draw(loss, fold=False)))) == 50
+
+
+def test_a_fold_is_level_with_one_state_on_both_sides():
+    source = tr.draw(cell_loss("LSTMCell", 20)).source
+    graph = tr.Graph.of(cell_loss("LSTMCell", 20))
+    fold = re.search(r"(n\d+) \[label=<<b>… 16 more steps …", source)[1]
+    rows = re.findall(rf"rank=same; {fold}; (n\d+)", source)
+    h1 = next(i for i, node in enumerate(graph) if node.name == "h_1")
+    assert len(rows) == 2
+    assert f"n{h1}" in rows
+    ghost = next(row for row in rows if row != f"n{h1}")
+    assert f"{ghost} [label=<<b>h_17</b>" in source
 
 
 def test_a_running_sum_written_by_hand_folds_too():

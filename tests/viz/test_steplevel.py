@@ -83,3 +83,8 @@ def test_layers_are_cells_of_their_own():
 
 def test_a_network_without_steps_is_drawn_as_it_is():
     assert not read(tr.draw(xor_loss(), level="step")).classed("cell")
+
+
+def test_a_mean_over_the_steps_names_its_divisor():
+    loss = scalar_rnn(3) / 3.0
+    assert "÷ 3" in {node.texts[0] for node in read(tr.draw(loss, level="step")).nodes}

@@ -43,7 +43,7 @@ def number(x: Any) -> str:
     """
     if isinstance(x, (bool, np.bool_)):
         return str(bool(x))
-    return f"{x:.4g}"
+    return f"{x + 0.0:.4g}"  # -0.0 reads 0
 
 
 def series(name: str) -> str:

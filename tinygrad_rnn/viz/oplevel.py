@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import Frame, plan_ghosts
-from tinygrad_rnn.viz.label import details, gradient_text, heading, inlined, magnitude
+from tinygrad_rnn.viz.label import details, gradient_text, heading, inlined, magnitude, series
 from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.states import Entry, States
 from tinygrad_rnn.viz.theme import Palette, Scale
@@ -50,7 +50,7 @@ class OpLevel:
         self._fold_ids: dict[Lane, str] = {}
         self._anchors: dict[Frame, str] = {}
         self._anchored: set[Frame] = set()
-        self._in_fold_row: set[str] = set()
+        self._level_of: dict[str, str] = {}
         self._reads: dict[Frame, int] = {}
         self._bottoms: dict[Frame, list[str]] = {}
         self._folded_edges: set[tuple[str, str]] = set()
@@ -252,7 +252,7 @@ class OpLevel:
             self.canvas.layout(f"{{rank=same; n{entry.source}; {name}}}")
         else:
             self._folded_edge(self._fold_of(entry.source), name, size)
-            self._level_with_fold(entry.source, name)
+            self._level_with_fold(self._fold_of(entry.source), entry.source, name, "right")
         if entry.counterpart is not None:
             self.canvas.layout(f"{{rank=same; {name}->n{entry.counterpart} [style=invis]}}")
 
@@ -278,13 +278,14 @@ class OpLevel:
             self._folded_edges.add((tail, head))
             self.canvas.arrow(tail, head, size, "style=dotted,constraint=false")
 
-    def _level_with_fold(self, hidden: int, name: str) -> None:
-        """Put the folded steps at the height of the first state that enters or leaves them on either side."""
-        fold = self._fold_of(hidden)
-        side = fold if name in self._entry_ids.values() else f"{fold} left"
-        if side not in self._in_fold_row:
-            self._in_fold_row.add(side)
-            self.canvas.layout(f"{{rank=same; {fold}; {name}}}")
+    def _level_with_fold(self, fold: str, state: int, box: str, side: str) -> None:
+        """Put the folded steps at the height of one state, the same on both sides."""
+        family = series(self.graph[state].name)
+        if (
+            self._level_of.setdefault(fold, family) == family
+            and self._level_of.setdefault(f"{fold} {side}", box) == box
+        ):
+            self.canvas.layout(f"{{rank=same; {fold}; {box}}}")
 
     def _edges_into_folds(self) -> None:
         if not (self.wish.fold.count or self.wish.fold_nodes.count):
@@ -297,7 +298,7 @@ class OpLevel:
                 state = by_nodes or self.timeline.columns[p] >= 0
                 if self._inlined[p] is None and state and not self._hidden(p) and p not in self.ghosts:
                     self._folded_edge(f"n{p}", self._fold_of(i), self.flow.node(p))
-                    self._level_with_fold(i, f"n{p}")
+                    self._level_with_fold(self._fold_of(i), p, f"n{p}", "left")
 
     def _chain(self, i: int, terms: list[list[int]]) -> None:
         """Draw an operation over many steps as a chain: one link a step, the node itself the last."""

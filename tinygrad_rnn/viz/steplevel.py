@@ -183,10 +183,11 @@ class StepLevel:
 
     def _box(self, i: int, frame: Frame) -> None:
         node = self.graph[i]
+        constants = [inlined(self.graph[p]) for p in self.graph.parent_indices[i]]
         self._put.add(i)
         self.canvas.box(
             f"n{i}",
-            [node.name or heading(node), *details(node, self.wish.values, self.wish.gradients)],
+            [node.name or heading(node, constants), *details(node, self.wish.values, self.wish.gradients)],
             node.kind,
             frame=self.timeline.drawn(frame),
             magnitude=self.flow.node(i),
