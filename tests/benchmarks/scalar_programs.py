@@ -58,6 +58,7 @@ def scalar_rnn(
     total: Callable[[list[Any]], Any] = sum,
     hidden: int = 8,
     inputs: int = 4,
+    outputs: int = 1,
     steps: int = 50,
 ) -> tuple[Any, Leaves]:
     """Return the sum of squared errors of S_t = relu(Wx x_t + Ws S_{t-1} + b), y_t = Wy S_t, and the weights.
@@ -68,6 +69,7 @@ def scalar_rnn(
         total: the sum of a list of nodes.
         hidden: the length of S_t.
         inputs: the length of x_t, which is a list of plain numbers.
+        outputs: the length of y_t.
         steps: T.
     """
     draw = random.Random(2)
@@ -77,11 +79,11 @@ def scalar_rnn(
 
     Wx = [leaves(inputs, 0.5) for _ in range(hidden)]
     Ws = [leaves(hidden, 0.35) for _ in range(hidden)]
-    b, Wy = leaves(hidden, 0.1), leaves(hidden, 0.5)
+    b, Wy = leaves(hidden, 0.1), [leaves(hidden, 0.5) for _ in range(outputs)]
     S, errors = leaves(hidden, 0.5), []
     start = S
     for _ in range(steps):
         x = [draw.uniform(-1, 1) for _ in range(inputs)]
         S = [(inner(Wx[i], x) + inner(Ws[i], S) + b[i]).relu() for i in range(hidden)]
-        errors.append((inner(Wy, S) - draw.uniform(-1, 1)) ** 2)
-    return total(errors), [*start, *b, *Wy, *(w for row in (*Wx, *Ws) for w in row)]
+        errors += [(inner(row, S) - draw.uniform(-1, 1)) ** 2 for row in Wy]
+    return total(errors), [*start, *b, *(w for row in (*Wy, *Wx, *Ws) for w in row)]
