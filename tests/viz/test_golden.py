@@ -17,18 +17,21 @@ from tests.viz.networks import cell_loss, scalar_rnn, stack_loss, xor_loss
 GOLDEN = Path(__file__).parents[1] / "data" / "golden"
 
 
-def two_totals():
-    """Two sums over all steps, so that two chains are drawn."""
+def four_totals():
+    """Four sums over all steps, so that four chains are drawn: their order must not hang on a hash."""
     w = tr.Value(0.5, name="w")
     net = tr.unroll(lambda x, h: (w * h + x).tanh(), [1.0, 0.5, -0.5], state=0.0)
     squares = net.each(lambda h: h * h, name="L")
-    totals = [tr.add_n(squares).named("energy"), tr.add_n(net.outputs).named("mean")]
+    totals = [tr.add_n(squares).named("energy"), tr.add_n(net.outputs).named("sum")]
+    totals += [
+        tr.add_n(net.each(f)).named(name) for name, f in (("cubes", lambda h: h**3), ("exps", tr.ops.exp))
+    ]
     totals[0].backward()
     return totals
 
 
 DRAWINGS = {
-    "two-chains-op": lambda: tr.draw(two_totals()),
+    "four-chains-op": lambda: tr.draw(four_totals()),
     "scalar-rnn-op": lambda: tr.draw(scalar_rnn(3)),
     "scalar-rnn-before-backward": lambda: tr.draw(scalar_rnn(2, backward=False)),
     "scalar-rnn-truncated": lambda: tr.draw(scalar_rnn(4, truncate=2)),
