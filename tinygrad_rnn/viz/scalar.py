@@ -16,19 +16,25 @@ def scalar_graph(graph: Graph) -> Graph:
     """Return the equal graph of Values, with gradients where ``graph`` has them.
 
     Raises:
-        ValueError: it would have more than 20,000 numbers.
+        ValueError: it would have more than 20,000 numbers and products.
     """
     if all(node.shape == () and _is_value(node) for node in graph):
         return graph
-    total = sum(math.prod(node.shape) for node in graph)
+    total = sum(map(_count, graph))
     if total > MOST_SCALARS:
         raise ValueError(
-            f"draw: level='scalar' would draw about {total:,} numbers, at most {MOST_SCALARS:,} are legal: "
-            "take a smaller network or fewer steps, or level='op'"
+            f"draw: level='scalar' would draw about {total:,} numbers and products, at most {MOST_SCALARS:,} are "
+            "legal: take a smaller network or fewer steps, or level='op'"
         )
     apart = scalarize(*graph.outputs)
     _carry_gradients(graph, apart)
     return Graph.of(*dict.fromkeys(leaf for _, leaf in flatten(apart.outputs)))
+
+
+def _count(node: Any) -> int:
+    """Return about how many nodes and edges stand for ``node``: each number, with the products of a matrix product."""
+    terms = node.parents[0].shape[-1] if node.op is not None and node.op.name == "matmul" else 1
+    return math.prod(node.shape) * int(terms)
 
 
 def _is_value(node: Any) -> bool:
