@@ -47,8 +47,10 @@ class HandStep(ABC):
         self.dh_head = self._steps(H)
         self.logits, self.norm, self.picked = self._empty(T * B, C), self._empty(T * B, 1), np.arange(T * B)
         self.ones, self.ones_of_classes = np.ones(T * B, dtype), np.ones((C, 1), dtype)
-        shapes = [(GH, I), (GH, H), (GH,), (GH,), (C, H), (C,)]
-        self.grads = [self._empty(*shape) for shape in shapes]
+        # x^T dz is up to 1.5 times faster than dz^T x, so the gradients of W and U are kept as their transposes.
+        self.dWT, self.dUT = self._empty(I, GH), self._empty(H, GH)
+        others = [self._empty(*shape) for shape in ((GH,), (GH,), (C, H), (C,))]
+        self.grads = [self.dWT.T, self.dUT.T, *others]
         bytes_of_step = B * GH * np.dtype(dtype).itemsize
         self.block = max(1, min(T, BLOCK_BYTES // bytes_of_step))
 
@@ -123,9 +125,9 @@ class HandStep(ABC):
     def _plain_weights(self, dz: Array, x: Array) -> None:
         """The same cotangents for the input's and the state's sums."""
         dz = dz.reshape(self.N, -1)
-        dW, dU, db_ih, db_hh = self.grads[:4]
-        np.dot(dz.T, x, out=dW)
-        np.dot(dz.T, self.h[:-1].reshape(self.N, -1), out=dU)
+        db_ih, db_hh = self.grads[2:4]
+        np.dot(x.T, dz, out=self.dWT)
+        np.dot(self.h[:-1].reshape(self.N, -1).T, dz, out=self.dUT)
         np.dot(self.ones, dz, out=db_ih)
         db_hh[...] = db_ih
 
@@ -329,10 +331,10 @@ class HandGRU(HandStep):
     def _weights(self, x: Array) -> None:
         H, ones = self.H, self.ones
         dz, dn = self.dz.reshape(self.N, -1), self.dn.reshape(self.N, -1)
-        dW, dU, db_ih, db_hh = self.grads[:4]
-        np.dot(dz[:, : 2 * H].T, x, out=dW[: 2 * H])
-        np.dot(dn.T, x, out=dW[2 * H :])
-        np.dot(dz.T, self.h[:-1].reshape(self.N, -1), out=dU)
+        db_ih, db_hh = self.grads[2:4]
+        self.dWT[:, : 2 * H] = np.dot(x.T, dz[:, : 2 * H])
+        self.dWT[:, 2 * H :] = np.dot(x.T, dn)
+        np.dot(self.h[:-1].reshape(self.N, -1).T, dz, out=self.dUT)
         np.dot(ones, dz, out=db_hh)
         db_ih[: 2 * H] = db_hh[: 2 * H]
         np.dot(ones, dn, out=db_ih[2 * H :])
