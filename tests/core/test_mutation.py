@@ -92,6 +92,53 @@ def test_a_stale_graph_adds_to_no_leaf_at_all() -> None:
     assert not v.has_grad
 
 
+READERS: dict[str, Callable[[Callable[[Any], Any]], Any]] = {
+    "grad": lambda fn: tr.grad(fn)(3.0),
+    "vjp": lambda fn: tr.vjp(fn, 3.0)[1](1.0),
+    "jvp": lambda fn: tr.jvp(fn, 3.0, 1.0),
+    "hvp": lambda fn: tr.hvp(fn, 3.0, 1.0),
+    "jacobian": lambda fn: tr.jacobian(fn)(3.0),
+    "jvp of grad": lambda fn: tr.jvp(tr.grad(fn), 3.0, 1.0),
+    "grad of jvp": lambda fn: tr.grad(lambda x: tr.jvp(fn, x, 1.0)[1])(3.0),
+}
+
+
+@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize("which", ["closed over", "argument"])
+def test_a_leaf_that_the_function_itself_assigns_after_its_use_is_refused(which: str, reader: str) -> None:
+    w = tr.Value(2.0, name="w")
+
+    def fn(x: Any) -> Any:
+        y = w * x * x
+        if which == "closed over" or x.kind == "leaf":
+            (w if which == "closed over" else x).data = 100.0
+        else:
+            w.data = 100.0  # inside another transformation the argument is itself a result
+        return y
+
+    with pytest.raises(tr.GraphMutationError, match="was assigned new data after operation 'multiply'"):
+        READERS[reader](fn)
+
+
+def test_local_vjp_and_scalarize_refuse_a_stale_graph() -> None:
+    w = tr.Tensor([2.0], name="w")
+    y = w * w
+    graph = tr.Graph.of(y)
+    w.data = [5.0]
+    for use in (lambda: graph.local_vjp(y, [1.0]), lambda: tr.scalarize(y)):
+        with pytest.raises(tr.GraphMutationError, match="leaf 'w' was assigned new data"):
+            use()
+
+
+def test_a_leaf_assigned_between_two_uses_in_one_graph_is_refused() -> None:
+    w = tr.Value(2.0, name="w")
+    first = w * 3.0
+    w.data = 5.0
+    with pytest.raises(tr.GraphMutationError, match="leaf 'w' was assigned"):
+        (first + w * 3.0).backward()
+    assert not w.has_grad
+
+
 # --- writing into what a graph relies on
 
 WRITES: dict[str, Callable[[np.ndarray], Any]] = {

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as NODES
-from tinygrad_rnn.core.graph import Node, ancestors, recording, refuse
+from tinygrad_rnn.core.graph import Node, ancestors, recording, refuse_stale
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import Carrier, Op
 
@@ -96,7 +96,7 @@ def pullback(
             elif node._call.pull is not None and node not in stop:
                 node._call.pull(node, g, found, ledger)
     if not (found.keys().isdisjoint(waiting) and found.keys().isdisjoint(leaves)):
-        _refuse_order(nodes)
+        refuse_stale(nodes)
     found.update(leaves)
     return found
 
@@ -108,15 +108,7 @@ def _refuse_stale(nodes: list[Node], stop: frozenset[Node]) -> None:
     """
     first = next((i for i, node in enumerate(nodes) if node._call.op is not None), len(nodes))
     if any(node._call.op is None and node not in stop for node in nodes[first:]):
-        _refuse_order(nodes)
-
-
-def _refuse_order(nodes: list[Node]) -> None:
-    """Say why a node was given a cotangent after its turn: it is younger than a node that uses it."""
-    for node in nodes:
-        for parent in node._parents:
-            if parent._stamp >= node._stamp:
-                refuse(parent, node)
+        refuse_stale(nodes)
 
 
 def _between(nodes: list[Node], stop: frozenset[Node]) -> set[Node]:
@@ -235,6 +227,9 @@ def pushforward(nodes: Sequence[Node], tangents: dict[Node, Any], *, record: boo
         nodes: the graph's nodes, parents first.
         tangents: the tangents to start from, each of its node's shape.
         record: whether to compute with recorded operations (the tangents are then nodes).
+
+    Raises:
+        GraphMutationError: a leaf was assigned after an operation had used it.
     """
     found = dict(tangents)
     with np.errstate(all="ignore"):
@@ -245,6 +240,7 @@ def pushforward(nodes: Sequence[Node], tangents: dict[Node, Any], *, record: boo
             incoming = [found.get(p) for p in node._parents]
             if any(t is not None for t in incoming):
                 _refuse_opaque(op)
+                refuse_stale((node,))
                 push = _record_push if record else _array_push
                 tangent = push(op, node, incoming)
                 if tangent is not None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, replace
@@ -224,6 +224,14 @@ def refuse(parent: Node, child: Node) -> None:
     )
 
 
+def refuse_stale(nodes: Iterable[Node]) -> None:
+    """Say what is wrong with the first of ``nodes`` that is older than a node it was made from, if there is one."""
+    for node in nodes:
+        for parent in node._parents:
+            if parent._stamp >= node._stamp:
+                refuse(parent, node)
+
+
 class Graph:
     """The nodes that some outputs are computed from, in topological order. Immutable.
 
@@ -315,8 +323,10 @@ class Graph:
 
         Raises:
             ValueError: the node is not of this graph, or the cotangent has another shape.
+            GraphMutationError: an argument was assigned new data after the node had used it.
         """
         self.index(node)
+        refuse_stale((node,))
         return tuple(node._local_vjp(cotangent))
 
     def __repr__(self) -> str:

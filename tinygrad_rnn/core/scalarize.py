@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.graph import Graph, recording
+from tinygrad_rnn.core.graph import Graph, recording, refuse_stale
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Op
 from tinygrad_rnn.core.tensor import RANDOM
@@ -52,9 +52,12 @@ def scalarize(*outputs: Any) -> Scalarized:
 
     Raises:
         TypeError: an output is not a Value or Tensor, or an operation of the graph cannot be taken apart.
+        GraphMutationError: a leaf was assigned new data after the graph had used it.
     """
     entries: dict[Any, Any] = {}
-    for node in Graph.of(*outputs):
+    graph = Graph.of(*outputs)
+    refuse_stale(graph)
+    for node in graph:
         with recording(on=True, scope=node.scope):
             entries[node] = _apart(node, [entries[p] for p in node.parents])
     return Scalarized(tuple(_lists(entries[y]) for y in outputs), entries)
