@@ -229,6 +229,23 @@ def test_an_async_generator_cannot_be_decorated() -> None:
             yield 1
 
 
+def test_one_no_grad_object_serves_many_tasks_at_once() -> None:
+    off = tr.no_grad()
+
+    async def task(steps: int, outer: bool) -> list[bool]:
+        with tr.no_grad() if outer else tr.scope("on"):
+            with off:
+                for _ in range(steps):
+                    await asyncio.sleep(0)
+                inside = recorded()
+            return [inside, recorded()]
+
+    async def main() -> list[list[bool]]:
+        return await asyncio.gather(*(task(1 + k % 3, k % 2 == 0) for k in range(6)))
+
+    assert asyncio.run(main()) == [[False, False], [False, True]] * 3
+
+
 # --- threads
 
 
@@ -266,6 +283,28 @@ def test_threads_differentiate_at_once_and_rightly() -> None:
         together = list(pool.map(work, range(4), timeout=60))
     start = threading.Barrier(1)
     assert together == [work(k) for k in range(4)]
+
+
+def test_one_no_grad_object_serves_many_threads_at_once() -> None:
+    off, both, one_out = tr.no_grad(), threading.Barrier(2), threading.Event()
+
+    def first() -> list[bool]:
+        with off:
+            both.wait(timeout=30)
+            inside = recorded()
+        one_out.set()
+        return [inside, recorded()]
+
+    def second() -> list[bool]:
+        with off:
+            both.wait(timeout=30)
+            one_out.wait(timeout=30)
+            inside = recorded()
+        return [inside, recorded()]
+
+    with ThreadPoolExecutor(2) as pool:
+        found = [future.result(timeout=60) for future in (pool.submit(first), pool.submit(second))]
+    assert found == [[False, True]] * 2
 
 
 def test_threads_add_to_a_shared_leaf_without_loss() -> None:

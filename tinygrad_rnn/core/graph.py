@@ -40,6 +40,9 @@ class Recording:
 
 
 RECORDING: ContextVar[Recording] = ContextVar("tinygrad_rnn.recording", default=Recording())  # noqa: B039 - frozen
+ENTERED: ContextVar[tuple[Any, ...]] = ContextVar(
+    "tinygrad_rnn.no_grad", default=()
+)  # how to leave each no_grad
 next_stamp = itertools.count(1).__next__
 _stamp = attrgetter("_stamp")
 
@@ -107,16 +110,16 @@ class no_grad:
         'constant'
     """
 
-    __slots__ = ("_tokens",)
-
-    def __init__(self) -> None:
-        self._tokens: list[Any] = []
+    __slots__ = ()  # nothing of its own, so one object can serve many threads and tasks at once
 
     def __enter__(self) -> None:
-        self._tokens.append(RECORDING.set(replace(RECORDING.get(), on=False)))
+        token = RECORDING.set(replace(RECORDING.get(), on=False))
+        ENTERED.set((*ENTERED.get(), token))
 
     def __exit__(self, *exception: object) -> None:
-        RECORDING.reset(self._tokens.pop())
+        *outer, token = ENTERED.get()
+        ENTERED.set(tuple(outer))
+        RECORDING.reset(token)
 
     def __call__(self, function: F) -> F:
         """Return ``function`` such that it records nothing.
