@@ -55,7 +55,9 @@ def draw(
     if level == "scalar":
         graph = scalar_graph(graph)
     timeline = Timeline(graph)
-    steps = fold_steps(timeline.steps, fold) if level != "rolled" else Fold()
+    steps = fold_steps(timeline.steps, fold)
+    if level == "rolled":
+        steps = Fold()
     nodes = Fold() if timeline.steps else fold_nodes(len(graph), fold, MOST_NODES)
     wish = Wish(values, gradients, steps, nodes)
     canvas: Canvas = _sketch(level, timeline, wish)

@@ -37,6 +37,7 @@ class OpLevel:
     def __init__(self, timeline: Timeline, wish: Wish) -> None:
         self.timeline, self.graph, self.wish = timeline, timeline.graph, wish
         self.flow = Flow(timeline, wish.gradients)
+        self._folding = bool(wish.fold.count or wish.fold_nodes.count)
         self._inlined = self._constants_in_labels()
         self.visible = [i for i in range(len(self.graph)) if self._shown(i)]
         self.ghosts = plan_ghosts(timeline)
@@ -65,6 +66,8 @@ class OpLevel:
         return [None if i in outputs else inlined(node) for i, node in enumerate(self.graph)]
 
     def _hidden(self, i: int) -> bool:
+        if not self._folding:
+            return False
         if self.wish.fold_nodes.count:
             return self.wish.fold_nodes.hides(i) and i not in self.timeline.output_indices
         place = self.timeline.places[i]
@@ -288,7 +291,7 @@ class OpLevel:
             self.canvas.layout(f"{{rank=same; {fold}; {box}}}")
 
     def _edges_into_folds(self) -> None:
-        if not (self.wish.fold.count or self.wish.fold_nodes.count):
+        if not self._folding:
             return
         by_nodes = bool(self.wish.fold_nodes.count)
         for i, parents in enumerate(self.graph.parent_indices):

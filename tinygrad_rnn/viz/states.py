@@ -46,7 +46,7 @@ class States:
         self._timeline = timeline
         self._graph = timeline.graph
         self._shown = shown
-        self._incoming = self._find(hubs)
+        self._incoming = self._find(hubs) if timeline.steps else {}
         self._cuts = self._find_cuts()
         self._made = self._series()
         self.levels = self._heights()
@@ -77,6 +77,8 @@ class States:
     def _find_cuts(self) -> dict[int, list[int]]:
         """Return the detaching nodes through which a state enters, each with its users in the step."""
         cuts: dict[int, list[int]] = {}
+        if not self._incoming:
+            return cuts
         for sources in self._incoming.values():
             for users in sources.values():
                 if len(users) == 1 and _is_cut(self._graph[users[0]]):
@@ -91,6 +93,8 @@ class States:
     def _heights(self) -> dict[int, int]:
         """Return each drawn node's longest way up from the bottom of its step, states that enter left out."""
         levels: dict[int, int] = {}
+        if not self._incoming:
+            return levels
         places = self._timeline.places
         for i, parents in enumerate(self._graph.parent_indices):
             if places[i].frame and self._shown(i):
@@ -109,6 +113,8 @@ class States:
 
     def _series(self) -> dict[tuple[Frame, str], int]:
         """Return for each step and series of names the node that the step makes last of it."""
+        if not self._incoming:
+            return {}
         return {
             (place.frame, series(node.name)): i
             for i, (place, node) in enumerate(zip(self._timeline.places, self._graph, strict=True))

@@ -70,7 +70,8 @@ class Timeline:
             columns.append(late)
         self.columns = columns
         self.steps = sorted({place.step for place in known.values() if place.step >= 0})
-        self._by_time = not self._runs_back()
+        lanes = {place.lane for place in known.values() if place.step >= 0}
+        self._by_time = len(lanes) < 2 or not self._runs_back()
         self._drawn: dict[tuple[str, ...], tuple[str, ...]] = {}
 
     def _runs_back(self) -> bool:
