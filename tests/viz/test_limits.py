@@ -1,6 +1,5 @@
 """Long sequences: what a shared weight, a total loss and a deep graph must not cost."""
 
-import resource
 import sys
 import time
 
@@ -11,6 +10,7 @@ from tests.viz.networks import cell_loss
 from tests.viz.pictures import program
 from tinygrad_rnn.viz.engine import Program
 
+resource = pytest.importorskip("resource", reason="processor time of children is told on POSIX only")
 MOST_GROWTH = 40.0  # of processor time from 100 to 400 steps; with a weight drawn as one hub it is hundreds
 
 
@@ -47,6 +47,7 @@ def test_10_000_steps_folded_are_drawn_in_seconds():
     drawing = tr.draw(loss)
     assert time.process_time() - start < 15.0  # 1.7 s on an idle desk computer
     assert drawing.boxes < 250
+    assert "<b>" in drawing.source, "what is folded small is drawn with care"
     assert program("graphviz-pure").run(drawing.source, "svg")
 
 

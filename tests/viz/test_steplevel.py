@@ -85,6 +85,16 @@ def test_a_network_without_steps_is_drawn_as_it_is():
     assert not read(tr.draw(xor_loss(), level="step")).classed("cell")
 
 
+def test_a_state_that_many_steps_read_keeps_its_edges():
+    w = tr.Value(0.5, name="w")
+    net = tr.unroll(lambda x, h: (w * h + x).tanh(), [1.0, 2.0, 3.0, 4.0, 5.0], state=0.0)
+    first = net.states[0]
+    losses = net.each(lambda h: h * first)
+    edges = edges_by_name(read(tr.draw(tr.add_n(losses), level="step")))
+    assert [edges["h_0", f"L_{t}"] + edges["h_0", "cell"] > 0 for t in range(1, 5)] == [True] * 4
+    assert edges["h_0", "L_4"] == 1 or edges["h_0", "cell"] == 4
+
+
 def test_a_mean_over_the_steps_names_its_divisor():
     loss = scalar_rnn(3) / 3.0
     assert "÷ 3" in {node.texts[0] for node in read(tr.draw(loss, level="step")).nodes}

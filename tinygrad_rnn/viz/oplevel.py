@@ -44,7 +44,8 @@ class OpLevel:
         self.states = States(timeline, self._in_step, set(self.ghosts))
         self.chains = fan_ins(timeline, self.visible)
         scale = Scale.of(m for m in map(self.flow.node, self.visible) if m is not None)
-        self.canvas = Canvas(Palette(scale), len(self.visible) + sum(map(len, self.ghosts.values())))
+        ghosts = len(self.ghosts) * (len(timeline.steps) - wish.fold.count)
+        self.canvas = Canvas(Palette(scale), len(self.visible) + ghosts)
         self._next_id = len(self.graph)
         self._ghost_ids: dict[tuple[int, Frame], str] = {}
         self._entry_ids: dict[tuple[int, Frame], str] = {}

@@ -34,7 +34,7 @@ def scalar_graph(graph: Graph) -> Graph:
 def _count(node: Any) -> int:
     """Return about how many nodes and edges stand for ``node``: each number, with the products of a matrix product."""
     terms = node.parents[0].shape[-1] if node.op is not None and node.op.name == "matmul" else 1
-    return math.prod(node.shape) * int(terms)
+    return int(math.prod(node.shape) * terms)
 
 
 def _is_value(node: Any) -> bool:

@@ -92,8 +92,8 @@ class StepLevel:
             cell = cells.setdefault(frame, Cell())
             mine: dict[int, None] = {}
             for p in parents:
-                if p in self.hubs:
-                    continue
+                if p in self.hubs and not self.timeline.places[p].frame:
+                    continue  # a weight: the cell lists it
                 inner = p in reach and p not in self._ports and not self._cut(p)
                 if inner and self.timeline.places[p].frame == frame:
                     mine |= reach[p]
@@ -116,7 +116,7 @@ class StepLevel:
             cell.operations += not self._cut(i)
             for p in self.graph.parent_indices[i]:
                 node = self.graph[p]
-                if p in self.hubs:
+                if p in self.hubs and not places[p].frame:
                     cell.weights[node.name or heading(node)] = None
                 elif places[p].frame == places[i].frame and node.op is not None:
                     own.add(p)
