@@ -123,6 +123,17 @@ class EngineBesideOracle(RuleBasedStateMachine):
         a.node.data -= value
         naive.assign(a.oracle, float(a.node.data))
 
+    @rule(target=pairs, a=leaves, value=numbers, data=st.data())
+    def assign_between_two_uses(self, a, value, data):
+        users = [pair for pair in self.all if any(argument is a.oracle for argument, _ in pair.oracle.edges)]
+        if not users:
+            return self.keep(a.node + a.node, naive.add(a.oracle, a.oracle))
+        user = data.draw(st.sampled_from(users))
+        self.assign(a, value)
+        pair = self.keep(user.node + a.node, naive.add(user.oracle, a.oracle))
+        self.differentiate(pair, 1.0)
+        return pair
+
     @rule(a=pairs | leaves, seed=st.sampled_from([1.0, -2.0, 0.0]))
     def differentiate(self, a, seed):
         if not naive.depends_on_a_leaf(a.oracle):
