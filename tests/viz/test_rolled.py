@@ -120,6 +120,13 @@ def test_a_constant_that_differs_between_steps_is_not_given_as_one_number():
     assert "L_t = × 7" in headings
 
 
+def test_an_index_that_differs_between_steps_is_not_given_as_one_number():
+    table = tr.Tensor([0.5, 0.25, 1.0], name="table")
+    net = tr.unroll(lambda x, h: tr.ops.tanh(h * 2.0 + x), table, state=tr.Tensor(0.0))
+    headings = [node.texts[0] for node in read(tr.draw(net, level="rolled")).nodes]
+    assert "x_t = […]" in headings
+
+
 def test_a_state_two_steps_back_has_a_longer_delay():
     w = tr.Value(0.5, name="w")
     net = tr.unroll(lambda x, s: ((w * s[1] + x).tanh(), s[0]), [1.0, 2.0, 3.0, 4.0], state=(0.0, 0.0))

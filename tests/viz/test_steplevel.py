@@ -1,5 +1,6 @@
 from collections import Counter
 
+import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
@@ -93,6 +94,16 @@ def test_a_state_that_many_steps_read_keeps_its_edges():
     edges = edges_by_name(read(tr.draw(tr.add_n(losses), level="step")))
     assert [edges["h_0", f"L_{t}"] + edges["h_0", "cell"] > 0 for t in range(1, 5)] == [True] * 4
     assert edges["h_0", "L_4"] == 1 or edges["h_0", "cell"] == 4
+
+
+def test_an_input_that_is_looked_up_in_a_table_enters_the_cell():
+    table = tr.Tensor(np.arange(6.0).reshape(3, 2), name="table")
+    cell = tr.nn.RNNCell(2, 2, rng=np.random.default_rng(0))
+    net = tr.unroll(cell, table)
+    edges = edges_by_name(read(tr.draw(net, level="step")))
+    for t in range(3):
+        assert edges[f"x_{t}", "cell"] == edges["cell", f"h_{t}"] == 1
+        assert edges["cell", f"x_{t}"] == 0
 
 
 def test_a_mean_over_the_steps_names_its_divisor():

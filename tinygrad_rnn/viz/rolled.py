@@ -94,7 +94,9 @@ class RolledLevel:
         name = f"{family}_t" if family != node.name else family
         if node.op is None:
             return name or node.kind
-        sign = symbol(node, self._constants(i))
+        constants = self._constants(i)
+        signs = {symbol(self.graph[k], constants) for k in self.kinds.members[self.kinds.of[i]]}
+        sign = signs.pop() if len(signs) == 1 else "[…]" if node.op.name == "getitem" else node.op.symbol
         return f"{name} = {sign}" if name else sign
 
     def _constants(self, last: int) -> list[str | None]:

@@ -42,6 +42,7 @@ class StepLevel:
         self.hubs = plan_ghosts(timeline)
         self._ports = self._find_ports()
         self.cells = self._find_cells()
+        self._entering = {p for cell in self.cells.values() for p in cell.ports if not cell.inputs[p]}
         self._count()
         self._loose = [
             i for i in range(len(self.graph)) if not timeline.places[i].frame and not self._unneeded(i)
@@ -107,7 +108,8 @@ class StepLevel:
 
     def _count(self) -> None:
         """Count each cell's own operations and weights: what its own ports are made from, walking back."""
-        own = {port for frame, cell in self.cells.items() for port in cell.ports if self._inside(frame, port)}
+        made = ((frame, port) for frame, cell in self.cells.items() for port in cell.ports)
+        own = {port for frame, port in made if port not in self._entering and self._inside(frame, port)}
         places = self.timeline.places
         for i in reversed(range(len(self.graph))):
             if i not in own:
@@ -118,15 +120,19 @@ class StepLevel:
                 node = self.graph[p]
                 if p in self.hubs and not places[p].frame:
                     cell.weights[node.name or heading(node)] = None
-                elif places[p].frame == places[i].frame and node.op is not None:
+                elif places[p].frame == places[i].frame and node.op is not None and p not in self._entering:
                     own.add(p)
 
     def _inside(self, frame: Frame, port: int) -> bool:
         """Return whether a port is made by the cell itself, not by a readout or loss upon another port."""
         sources = self.cells[frame].inputs[port]
-        own = [p for p in sources if p in self._ports and self.timeline.places[p].frame == frame]
+        own = [p for p in sources if self._is_port_of(p, frame)]
         other = [p for p in sources if p not in own and self.graph[p].op is not None]
         return not own or bool(other) or self._from_initial(sources)
+
+    def _is_port_of(self, p: int, frame: Frame) -> bool:
+        """Return whether a node is made and handed out by this step, not an input looked up in it."""
+        return p in self._ports and p not in self._entering and self.timeline.places[p].frame == frame
 
     def _from_initial(self, sources: dict[int, None]) -> bool:
         return any(not self.timeline.places[p].frame and self.graph[p].op is None for p in sources)
@@ -206,11 +212,13 @@ class StepLevel:
         cell, hidden = self.cells[frame], self._hidden_step(frame)
         own = self._fold(frame[:-1]) if hidden else self._cell_ids[frame]
         for port in cell.ports:
+            if port in self._entering:
+                continue
             inside = self._inside(frame, port)
             if inside and not hidden:
                 self._edge(own, f"n{port}", self.flow.node(port))
             for p in cell.inputs[port]:
-                if p in self._ports and self.timeline.places[p].frame == frame:
+                if self._is_port_of(p, frame):
                     if not inside and not hidden:
                         self._edge(f"n{p}", f"n{port}", self.flow.node(p))
                 elif not (hidden and self.graph[p].op is None):
@@ -225,8 +233,8 @@ class StepLevel:
         place = self.timeline.places[p]
         if place.frame == frame and p not in self._put and self.graph[p].op is None:
             self._box(p, frame)
-            if head == self._cell_ids[frame]:
-                self._anchors[frame] = f"n{p}"
+        if place.frame == frame and head == self._cell_ids.get(frame):
+            self._anchors[frame] = f"n{p}"
         row = place.frame != frame and place.lane == frame[:-1] and self.graph[p].op is not None
         self._edge(self._name(p), head, self.flow.node(p), row=row)
 
