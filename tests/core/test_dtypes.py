@@ -214,6 +214,17 @@ def test_astype_goes_there_and_back() -> None:
     assert (wide.dtype, w.grad.dtype, w.grad.tolist()) == (np.float64, np.float32, [3.0, 3.0])
 
 
+@pytest.mark.parametrize("dtype", [int, bool, np.float16, complex, str, np.int8])
+def test_a_float_is_not_cast_to_what_has_no_derivative(dtype: Any) -> None:
+    """A cotangent cast to integers on the way back was neither 0 nor right."""
+    with pytest.raises(
+        TypeError, match=r"astype: .* has no derivative; cast to float64 or float32, or take x\.data"
+    ):
+        tr.Tensor([1.5, 2.5]).astype(dtype)
+    assert tr.constant(np.array([1, 0])).astype(bool).tolist() == [True, False]
+    assert tr.constant(np.array([1, 0])).astype(np.float32).dtype == np.float32
+
+
 # --- integers and booleans inside a graph
 
 

@@ -88,6 +88,38 @@ def test_a_refused_mix_records_nothing() -> None:
     assert tr.Value(1.0)._stamp == before + 1
 
 
+def test_a_keyword_that_an_operation_does_not_know_is_refused() -> None:
+    for x in (X, W):
+        for call in (
+            lambda x: tr.ops.tanh(x, axis=0),
+            lambda x: tr.ops.add(x, x, out=None),
+            lambda x: x.clip(0, 1, 2, 3),
+        ):
+            with pytest.raises(TypeError):
+                call(x)
+    with pytest.raises(TypeError, match=r"tanh: takes no keyword arguments, got \['axis'\]"):
+        tr.ops.tanh(X, axis=0)
+    with pytest.raises(TypeError, match=r"Value\.tanh\(\)"):
+        X.tanh(1)
+
+
+def test_add_n_sums_whatever_can_be_walked_through() -> None:
+    terms = [tr.Value(1.0), tr.Value(2.0), tr.Value(4.0)]
+    for total in (
+        tr.add_n(*terms),
+        tr.add_n(terms),
+        tr.add_n(tuple(terms)),
+        tr.add_n(t for t in terms),
+        tr.add_n(map(abs, terms)),
+    ):
+        assert isinstance(total, tr.Value)
+        assert total.data == 7.0
+    assert tr.add_n(t * 1.0 for t in terms).op.name == "add_n"
+    for none in ([], iter([])):
+        with pytest.raises(ValueError, match="add_n: needs at least one term"):
+            tr.add_n(none)
+
+
 # --- the bridges
 
 

@@ -120,6 +120,8 @@ class Value(Variable):
     def _apply(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
         if any(isinstance(a, Carrier) and a.__class__ is not Value for a in args):
             raise TypeError(_mixed(op.name))
+        if params and op.bind is None and op in _OWN:
+            raise TypeError(f"{op.name}: takes no keyword arguments, got {sorted(params)}")
         if op.result == "Tensor":
             return recorded(op, tuple(lift(a) for a in args), params)
         return recorder(op, len(args))(params, *[a if a.__class__ is Value else lift(a) for a in args])
@@ -307,7 +309,7 @@ def _install_operators() -> None:
     for op in (ops.negative, *UNARY_METHODS):
         if not param_names(op) and _arity(op) == 1:
             method = compiled(print_record(op, 1, operator=True), op, _call_names(op, 1))
-            method.__doc__ = f"Return {op.doc}."
+            method.__doc__, method.__qualname__ = f"Return {op.doc}.", f"Value.{op.name}"
             setattr(Value, "__neg__" if op is ops.negative else op.name, method)
 
 

@@ -6,6 +6,7 @@ Derivatives at kinks and edges are conventions; the table in ``tinygrad_rnn.core
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 from tinygrad_rnn.core.op import Op
@@ -309,7 +310,7 @@ def _sum(terms: Any) -> Any:
 
 
 def _bind_terms(*terms: Any) -> Any:
-    if len(terms) == 1 and isinstance(terms[0], (list, tuple)):
+    if len(terms) == 1 and isinstance(terms[0], (list, tuple, Iterator)):
         terms = tuple(terms[0])
     if not terms:
         raise ValueError("add_n: needs at least one term, got none")

@@ -180,13 +180,23 @@ def _padded(x: Any, widths: tuple[tuple[int, int], ...], value: float) -> Any:
     return out
 
 
+def _bind_astype(x: Any, dtype: Any) -> Any:
+    to = np.dtype(dtype)
+    if x.dtype.kind == "f" and to not in (np.float64, np.float32):
+        raise TypeError(
+            f"astype: {to} has no derivative; cast to float64 or float32, or take x.data.astype({str(to)!r}), which "
+            "leaves the graph"
+        )
+    return (x,), {"dtype": str(to)}
+
+
 astype = Op(
     name="astype",
     symbol="cast",
     forward=lambda xp, x, dtype: x.astype(dtype) if x.dtype.kind in "fiub" else x,
     transpose=(lambda xp, g, y, x, dtype: xp.astype(g, str(x.dtype)),),
     linear="each",
-    bind=lambda x, dtype: ((x,), {"dtype": str(np.dtype(dtype))}),
+    bind=_bind_astype,
     doc="x in another floating dtype",
 )
 alias = Op(
