@@ -239,3 +239,12 @@ def test_a_node_of_another_graph_is_refused() -> None:
 def test_outputs_are_nodes(outputs: tuple[Any, ...]) -> None:
     with pytest.raises(TypeError, match="Value or Tensor"):
         tr.scalarize(*outputs)
+
+
+def test_inside_a_transformation_it_would_lose_the_derivative() -> None:
+    def loss(x: Any) -> Any:
+        return tr.scalarize((x * x).sum()).outputs[0]
+
+    for run in (tr.grad(loss), tr.jacobian(loss), lambda x: tr.jvp(loss, x, x)):
+        with pytest.raises(tr.TraceError, match=r"scalarize inside (grad|jacobian|jvp): .*tr\.ops\.item"):
+            run(np.ones(2))

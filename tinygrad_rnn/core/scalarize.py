@@ -15,7 +15,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.graph import Graph, recording, refuse_stale
+from tinygrad_rnn.core.errors import TraceError
+from tinygrad_rnn.core.graph import RECORDING, Graph, recording, refuse_stale
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Op
 from tinygrad_rnn.core.tensor import RANDOM
@@ -53,7 +54,14 @@ def scalarize(*outputs: Any) -> Scalarized:
     Raises:
         TypeError: an output is not a Value or Tensor, or an operation of the graph cannot be taken apart.
         GraphMutationError: a leaf was assigned new data after the graph had used it.
+        TraceError: called inside a transformation such as ``tr.grad``.
     """
+    transforms = RECORDING.get().transforms
+    if transforms:
+        raise TraceError(
+            f"scalarize inside {transforms[-1]}: its Values are new leaves, which the derivative would not reach. Take "
+            "the graph apart outside; inside, tr.ops.item(x[i]) is the Value of one entry"
+        )
     entries: dict[Any, Any] = {}
     graph = Graph.of(*outputs)
     refuse_stale(graph)
