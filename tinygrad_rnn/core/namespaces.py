@@ -106,9 +106,18 @@ def _make_numpy() -> SimpleNamespace:
     ns.abs, ns.zeros, ns.array = np.abs, np.zeros, np.asarray
     ns.extremum = lambda x, axis, largest: (np.max if largest else np.min)(x, axis=axis, keepdims=True)
     ns.add_reduce = lambda x, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims)
-    ns.matmul, ns.real = np.matmul, lambda x: x
+    ns.matmul, ns.real = _array_matmul, lambda x: x
     ns.weigh = _array_weigh
     return ns
+
+
+def _array_matmul(a: Any, b: Any) -> Any:
+    if b.ndim != 2 or a.ndim < 3:
+        return np.matmul(a, b)
+    rows = a.reshape(
+        math.prod(a.shape[:-1]), a.shape[-1]
+    )  # one product where numpy makes one for each matrix
+    return np.matmul(rows, b).reshape(*a.shape[:-1], b.shape[-1])
 
 
 def _array_weigh(a: Any, b: Any) -> Any:

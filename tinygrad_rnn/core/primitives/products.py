@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -35,16 +36,21 @@ def _matrices(xp: Any, g: Any, a: Any, b: Any) -> tuple[Any, Any, Any]:
     )
 
 
+def _rows(xp: Any, x: Any) -> Any:
+    """Return a stack of matrices as one matrix with all their rows."""
+    return x if len(x.shape) == 2 else xp.reshape(x, (math.prod(x.shape[:-1]), x.shape[-1]))
+
+
 def _left(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    if len(a.shape) == 2 and len(b.shape) == 2:
+    if len(a.shape) > 1 and len(b.shape) == 2:
         return xp.matmul(g, _flipped(xp, b))
     g2, a2, b2 = _matrices(xp, g, a, b)
     return xp.reshape(sum_to(xp, xp.matmul(g2, _flipped(xp, b2)), a2.shape), a.shape)
 
 
 def _right(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
-    if len(a.shape) == 2 and len(b.shape) == 2:
-        return xp.matmul(_flipped(xp, a), g)
+    if len(a.shape) > 1 and len(b.shape) == 2:  # all rows of a stack of matrices are the rows of one
+        return xp.matmul(_flipped(xp, _rows(xp, a)), _rows(xp, g))
     g2, a2, b2 = _matrices(xp, g, a, b)
     return xp.reshape(sum_to(xp, xp.matmul(_flipped(xp, a2), g2), b2.shape), b.shape)
 
