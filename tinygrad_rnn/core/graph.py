@@ -10,6 +10,9 @@ from __future__ import annotations
 import functools
 import inspect
 import itertools
+import linecache
+import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -17,7 +20,7 @@ from dataclasses import dataclass, replace
 from operator import attrgetter
 from typing import Any, TypeVar
 
-from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError
+from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
 from tinygrad_rnn.core.op import Carrier
 
 Node = Any  # a Value or a Tensor; their class stands above this module
@@ -32,11 +35,15 @@ class Recording:
         on: whether operations are recorded (False inside ``no_grad``).
         scope: the names of the enclosing scopes, such as ``("layer 0", "t=3")``.
         transforms: the enclosing transformations, outermost first, such as ``("jacobian", "grad")``.
+        inputs: while a function is traced, the nodes that stand for its arguments; else None.
+        draws: while a function is traced, the random draws that it has made so far.
     """
 
     on: bool = True
     scope: tuple[str, ...] = ()
     transforms: tuple[str, ...] = ()
+    inputs: frozenset[Node] | None = None
+    draws: list[Node] | None = None
 
 
 RECORDING: ContextVar[Recording] = ContextVar("tinygrad_rnn.recording", default=Recording())  # noqa: B039 - frozen
@@ -61,17 +68,21 @@ class recording:
         on: bool | None = None,
         scope: tuple[str, ...] | None = None,
         transforms: tuple[str, ...] | None = None,
+        inputs: frozenset[Node] | None = None,
+        draws: list[Node] | None = None,
     ) -> None:
-        self._changes = (on, scope, transforms)
+        self._changes = (on, scope, transforms, inputs, draws)
 
     def __enter__(self) -> None:
         now = RECORDING.get()
-        on, scope, transforms = self._changes
+        on, scope, transforms, inputs, draws = self._changes
         self._token = RECORDING.set(
             Recording(
                 now.on if on is None else on,
                 now.scope if scope is None else scope,
                 now.transforms if transforms is None else transforms,
+                now.inputs if inputs is None else inputs,
+                now.draws if draws is None else draws,
             )
         )
 
@@ -113,7 +124,13 @@ class no_grad:
     __slots__ = ()  # nothing of its own, so one object can serve many threads and tasks at once
 
     def __enter__(self) -> None:
-        token = RECORDING.set(replace(RECORDING.get(), on=False))
+        now = RECORDING.get()
+        if now.inputs is not None:
+            raise TraceError(
+                "no_grad inside compile: what is not recorded cannot be replayed. Use tr.detach(x) for a value without "
+                "a gradient, or compile the function without no_grad"
+            )
+        token = RECORDING.set(replace(now, on=False))
         ENTERED.set((*ENTERED.get(), token))
 
     def __exit__(self, *exception: object) -> None:
@@ -225,6 +242,39 @@ def refuse(parent: Node, child: Node) -> None:
         f"{name} was assigned new data after operation {child._call.op.name!r} had used it: the recorded "
         "graph no longer describes it. Run the forward pass again, then backward"
     )
+
+
+def refuse_reading(node: Node, what: str) -> None:
+    """Refuse to let a number out of the graph while a function is traced, if a replay could need another one.
+
+    Raises:
+        TraceError: the node depends on an input, on a leaf or on a random draw.
+    """
+    inputs = RECORDING.get().inputs
+    if inputs is None:
+        return
+    for source in ancestors([node]):
+        if (
+            source in inputs
+            or source._call.kind == "leaf"
+            or (source._call.op is not None and not source._parents)
+        ):
+            raise TraceError(
+                f"{what} inside compile, {_users_line()}: the value depends on an input or a parameter, and a "
+                "replay would use today's number for ever. Compute with tr.ops (where, maximum, ...), or return it"
+            )
+
+
+def _users_line() -> str:
+    """Return where the caller's own code stands: file, line and text."""
+    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+    frame: Any = sys._getframe(1)
+    while frame is not None and os.path.abspath(frame.f_code.co_filename).startswith(home):
+        frame = frame.f_back
+    if frame is None:
+        return "outside any file"
+    name, line = frame.f_code.co_filename, frame.f_lineno
+    return f"{os.path.basename(name)}:{line}: {linecache.getline(name, line).strip()!r}"
 
 
 def refuse_stale(nodes: Iterable[Node]) -> None:

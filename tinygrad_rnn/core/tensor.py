@@ -10,11 +10,11 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.arrays import ReadOnlyArray, frozen, real_array, taken_in
 from tinygrad_rnn.core.autodiff import array_pull
-from tinygrad_rnn.core.graph import RECORDING, next_stamp
+from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.numpy_functions import FUNCTIONS, UFUNCS, refusal
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
-from tinygrad_rnn.core.variable import Variable, recorded
+from tinygrad_rnn.core.variable import Variable, recorded, refuse_effect
 
 
 class Tensor(Variable):
@@ -55,6 +55,7 @@ class Tensor(Variable):
         """The array, read-only. On a leaf a new one can be assigned at any time (``p.data -= lr * p.grad``); graphs
         recorded before that go stale.
         """
+        refuse_reading(self, "reading .data")
         return self._data.view(ReadOnlyArray)
 
     @data.setter
@@ -73,6 +74,7 @@ class Tensor(Variable):
 
     @grad.setter
     def grad(self, grad: Any) -> None:
+        refuse_effect("assigning .grad")
         if isinstance(grad, Carrier):
             raise TypeError(f"grad: needs an array, got a {type(grad).__name__}; use its .data")
         if grad is None or (np.ndim(grad) == 0 and grad == 0):
@@ -105,6 +107,7 @@ class Tensor(Variable):
 
     def tolist(self) -> Any:
         """Return the entries as nested lists of Python numbers."""
+        refuse_reading(self, "tolist()")
         return self._data.tolist()
 
     def item(self) -> float:
@@ -117,6 +120,7 @@ class Tensor(Variable):
             raise ValueError(
                 f"item: {self._title()} of shape {self.shape} has {self._data.size} entries, not 1"
             )
+        refuse_reading(self, "item(), float() or int()")
         return self._data.item()  # type: ignore[no-any-return]
 
     def __repr__(self) -> str:
@@ -209,6 +213,8 @@ class Tensor(Variable):
         )
 
     def __getitem__(self, key: Any) -> Tensor:
+        if RECORDING.get().inputs is not None:
+            refuse_masks(key)
         return ops.getitem(self, key)  # type: ignore[no-any-return]
 
     def __len__(self) -> int:
@@ -224,6 +230,7 @@ class Tensor(Variable):
             raise TypeError(
                 f"only an integer Tensor of one entry can be an index, not {self.dtype}{list(self.shape)}"
             )
+        refuse_reading(self, "an index")
         return int(self._data.item())
 
     def __matmul__(self, other: Any) -> Any:
@@ -259,6 +266,17 @@ class Tensor(Variable):
         log_softmax: Callable[..., Any]
 
     __hash__ = object.__hash__
+
+
+def refuse_masks(key: Any) -> None:
+    """Refuse a traced boolean index: how many entries it takes is decided by its data.
+
+    Raises:
+        TraceError: a mask depends on an input, on a leaf or on a random draw.
+    """
+    for part in key if isinstance(key, tuple) else (key,):
+        if isinstance(part, Tensor) and part.dtype.kind == "b":
+            refuse_reading(part, "a boolean index (its size depends on data)")
 
 
 def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> Any:
@@ -322,15 +340,29 @@ def lift(data: Any, others: tuple[Any, ...] = ()) -> Variable:
     if isinstance(data, Carrier):
         if isinstance(data, Tensor):
             return data
+        if RECORDING.get().inputs is not None:
+            return _array_of(data, others)
         raise TypeError(
             "a Value and a Tensor cannot be mixed: make a Tensor of Values with tr.ops.stack([...]), "
             "or Values of a Tensor with tr.scalarize(tensor)"
         )
     if data.__class__ in (float, int):
-        dtypes = [o.dtype for o in others if isinstance(o, (Tensor, np.ndarray)) and o.dtype.kind == "f"]
-        dtype = np.result_type(*dtypes) if dtypes else np.float64
+        dtype = _dtype_beside(others)
         return Tensor._new(frozen(np.array(data, dtype=dtype)), CONSTANT)  # type: ignore[no-any-return]
     return Tensor._new(taken_in("operand", data, leaf=False), CONSTANT)  # type: ignore[no-any-return]
+
+
+def _dtype_beside(others: tuple[Any, ...]) -> Any:
+    """Return the dtype that a Python number takes beside ``others``."""
+    dtypes = [o.dtype for o in others if isinstance(o, (Tensor, np.ndarray)) and o.dtype.kind == "f"]
+    return np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
+
+
+def _array_of(value: Any, others: tuple[Any, ...]) -> Variable:
+    """Return a traced float as the 0-d Tensor that it is beside ``others``."""
+    array = ops.reshape(ops.stack([value]), ())
+    dtype = _dtype_beside(others)
+    return array if array.dtype == dtype else ops.astype(array, dtype)  # type: ignore[no-any-return]
 
 
 def random(generator: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:
@@ -342,8 +374,14 @@ def random(generator: np.random.Generator, shape: tuple[int, ...], dtype: Any = 
     if not isinstance(generator, np.random.Generator):
         raise TypeError(f"random: needs a numpy.random.Generator, got {type(generator).__name__}")
     params: dict[str, Any] = {"generator": generator, "shape": tuple(shape), "dtype": str(np.dtype(dtype))}
+    draws = RECORDING.get().draws
+    before = generator.bit_generator.state
     data = frozen(_draw(NUMPY, **params))
-    return Tensor._new(data, Call(RANDOM, params, active=False))  # type: ignore[no-any-return]
+    node: Tensor = Tensor._new(data, Call(RANDOM, params, active=False))
+    if draws is not None:  # an example to trace with; the replay makes the draw
+        generator.bit_generator.state = before
+        draws.append(node)
+    return node
 
 
 def _draw(xp: Any, generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:

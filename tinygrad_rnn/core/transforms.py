@@ -17,7 +17,7 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import pullback, pushforward
 from tinygrad_rnn.core.carriers import copied, leaf, plain
 from tinygrad_rnn.core.graph import RECORDING, ancestors, recording
-from tinygrad_rnn.core.op import CONSTANT, Carrier
+from tinygrad_rnn.core.op import CONSTANT, NO_PARAMS, Call, Carrier
 from tinygrad_rnn.core.tree import flatten, unflatten
 from tinygrad_rnn.core.value import Value
 
@@ -44,7 +44,16 @@ def _fresh_leaf(what: str, x: Any) -> Any:
             return node
     if x.dtype.kind != "f":  # type: ignore[attr-defined]
         raise TypeError(f"{what}: a node of dtype {x.dtype} cannot be differentiated")  # type: ignore[attr-defined]
+    if RECORDING.get().inputs is not None and x._call.op is not None:  # type: ignore[attr-defined]
+        return _reopened(x)
     return copied(x)  # type: ignore[arg-type]
+
+
+def _reopened(x: Any) -> Any:
+    """Return a detached but traced value as a node that is differentiated from here on."""
+    node = x._new(x._data, Call(ops.alias, NO_PARAMS, active=True), (x,))
+    node._note = x._note
+    return node
 
 
 def _run(label: str, fn: Function, args: list[Any], kwargs: dict[str, Any]) -> Any:

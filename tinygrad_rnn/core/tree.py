@@ -17,6 +17,10 @@ class Parameterized(ABC):
         """Return every parameter under its dotted name."""
 
     @abstractmethod
+    def settings(self) -> tuple[Any, ...]:
+        """Return all else that decides what it computes, as something that can be compared and hashed."""
+
+    @abstractmethod
     def with_parameters(self, named: Mapping[str, Any]) -> Any:
         """Return a copy that computes with ``named`` in the place of its own parameters."""
 

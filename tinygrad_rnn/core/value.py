@@ -10,11 +10,11 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import array_pull
-from tinygrad_rnn.core.graph import RECORDING, next_stamp
+from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.namespaces import NUMPY, SCALAR
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
 from tinygrad_rnn.core.printing import compiled, param_names, print_pull, print_record
-from tinygrad_rnn.core.variable import OPERATORS, UNARY_METHODS, Variable, recorded
+from tinygrad_rnn.core.variable import OPERATORS, UNARY_METHODS, Variable, recorded, refuse_effect
 
 
 class Value(Variable):
@@ -50,6 +50,7 @@ class Value(Variable):
     @property
     def data(self) -> float:
         """The number. On a leaf it can be assigned at any time; graphs recorded before that go stale."""
+        refuse_reading(self, "reading .data")
         return self._data  # type: ignore[no-any-return]
 
     @data.setter
@@ -65,6 +66,7 @@ class Value(Variable):
 
     @grad.setter
     def grad(self, grad: float | None) -> None:
+        refuse_effect("assigning .grad")
         self._grad = (
             None
             if grad is None or (isinstance(grad, (int, float)) and grad == 0)
@@ -83,7 +85,7 @@ class Value(Variable):
 
     def tolist(self) -> float:
         """Return the number."""
-        return float(self._data)
+        return self.item()
 
     def __repr__(self) -> str:
         name = f", name={self.name!r}" if self.name else ""
@@ -115,10 +117,17 @@ class Value(Variable):
 
     @staticmethod
     def _takes(other: Any) -> bool:
+        if isinstance(other, (Carrier, np.ndarray)):
+            return other.__class__ is Value or RECORDING.get().inputs is None
         return not isinstance(other, (str, bytes, list, tuple, dict, set, type(None)))
 
     def _apply(self, op: Op, args: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
-        if any(isinstance(a, Carrier) and a.__class__ is not Value for a in args):
+        other = next((a for a in args if isinstance(a, Carrier) and a.__class__ is not Value), None)
+        if other is not None and RECORDING.get().inputs is not None:
+            return other._apply(op, args, params)  # a traced float beside an array
+        if RECORDING.get().inputs is not None and any(isinstance(a, np.ndarray) for a in args):
+            return ops.stack([self])._apply(op, args, params)
+        if other is not None:
             raise TypeError(_mixed(op.name))
         if params and op.bind is None and op in _OWN:
             raise TypeError(f"{op.name}: takes no keyword arguments, got {sorted(params)}")
@@ -145,7 +154,8 @@ class Value(Variable):
             raise TypeError(
                 f"np.{ufunc.__name__} does not take a Value; use the operations in tr.ops, or float(x)"
             )
-        return op(*[lift(x) for x in inputs])
+        traced = RECORDING.get().inputs is not None
+        return op(*[x if traced and isinstance(x, np.ndarray) else lift(x) for x in inputs])
 
     def __array_function__(self, function: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if function is np.shape:
@@ -188,6 +198,7 @@ UFUNC_NAMES = {
 
 
 def _compare(a: Value, b: Any, relation: Callable[[float, float], bool]) -> Any:
+    refuse_reading(a, "comparing a Value")
     if isinstance(b, Value):
         return relation(a._data, b._data)
     if isinstance(b, (int, float, np.number)):

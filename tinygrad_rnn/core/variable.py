@@ -11,9 +11,19 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import local_vjp, pullback
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
-from tinygrad_rnn.core.graph import RECORDING, next_stamp
+from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.hooks import Hook, Note
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Call, Carrier, Op
+
+
+def refuse_effect(what: str) -> None:
+    """Refuse a side effect while a function is traced: a replay would not repeat it."""
+    if RECORDING.get().inputs is not None:
+        raise TraceError(
+            f"{what} inside compile is a side effect, which a replay would not repeat: return the values instead "
+            "(tr.value_and_grad, and an optimizer's pure update)"
+        )
+
 
 ADDING = threading.Lock()  # two threads may run backward over graphs that share a leaf
 
@@ -142,6 +152,7 @@ class Variable(Carrier):
         Raises:
             TypeError: ``hook`` cannot be called.
         """
+        refuse_effect("register_hook")
         if not callable(hook):
             raise TypeError(f"register_hook: hook must be callable, got {type(hook).__name__}")
         if not isinstance(self._note, Note):
@@ -166,6 +177,7 @@ class Variable(Carrier):
                 depends on no leaf.
             GraphMutationError: a leaf was assigned after the graph had used it.
         """
+        refuse_effect("backward(), which adds to .grad,")
         if not self._call.active:
             raise ValueError(
                 f"backward: {self._title()} depends on no differentiable leaf (it is a constant, detached, or was made "
@@ -204,6 +216,7 @@ class Variable(Carrier):
         return self.name or (self._call.op.name if self._call.op is not None else self.kind)
 
     def _refuse_assignment(self) -> None:
+        refuse_effect("assigning .data")
         if self._call.op is not None:
             raise GraphMutationError(
                 f"the result of operation {self._call.op.name!r} cannot be assigned: its graph relies on it. "
@@ -216,6 +229,7 @@ class Variable(Carrier):
             )
 
     def _refuse_reading_in_transform(self, what: str) -> None:
+        refuse_reading(self, what)
         transforms = RECORDING.get().transforms
         if transforms:
             raise TraceError(
@@ -233,6 +247,7 @@ class Variable(Carrier):
         return self._new(self._data, CONSTANT, name=self.name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
+        refuse_reading(self, "copying or pickling a node")
         if self._call.op is not None:
             raise TypeError(
                 f"{self._title()} is the result of operation {self._call.op.name!r}: copying or pickling it would "
@@ -249,6 +264,7 @@ class Variable(Carrier):
         return kind(*args)
 
     def __bool__(self) -> bool:
+        refuse_reading(self, "bool(), an if or a while")
         return bool(self._data)
 
     def __float__(self) -> float:
@@ -262,6 +278,7 @@ class Variable(Carrier):
 
     def item(self) -> float:
         """Return the only entry as a Python number."""
+        refuse_reading(self, "item(), float() or int()")
         return float(self._data)
 
     # --- the parts that each carrier fills in

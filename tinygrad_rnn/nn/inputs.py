@@ -8,7 +8,8 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
-from tinygrad_rnn.core.graph import Node
+from tinygrad_rnn.core.graph import RECORDING, Node
+from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.value import Value
 
@@ -59,14 +60,36 @@ def require_shape(argument: str, shape: Shape, *expected: tuple[Axis, ...]) -> N
         raise ValueError(f"{argument} must have shape {legal}, got {shape}")
 
 
-def require_indices(argument: str, indices: Any, size: int, error: type[Exception] = IndexError) -> None:
-    """Raise ``error`` unless ``indices``, a node or an array, holds integers from 0 to size - 1."""
-    array = np.asarray(indices.data if isinstance(indices, Tensor) else indices)
-    if array.dtype.kind not in "iu" and array.size:
-        raise TypeError(f"{argument} must be integers, got dtype {array.dtype}")
+def _bounded(xp: Any, indices: Any, size: int, what: str) -> Any:
+    if indices.size and (indices.min() < 0 or indices.max() >= size):
+        worst = indices.max() if indices.max() >= size else indices.min()
+        raise IndexError(f"{what} must lie in 0..{size - 1}, got {worst}")
+    return indices
+
+
+BOUNDED = Op(
+    name="bounded",
+    symbol="0 ≤ i < n",
+    forward=_bounded,
+    bind=lambda indices, size, what: ((indices,), {"size": int(size), "what": str(what)}),
+    doc="indices, after a check that each lies in 0 ... size - 1; an IndexError otherwise",
+)
+
+
+def require_indices(argument: str, indices: Any, size: int, error: type[Exception] = IndexError) -> Any:
+    """Return ``indices``, a node or an array, if it holds integers from 0 to size - 1, else raise ``error``.
+
+    While a function is traced the check of a node is recorded, and made at each replay.
+    """
+    if indices.dtype.kind not in "iu" and indices.size:
+        raise TypeError(f"{argument} must be integers, got dtype {indices.dtype}")
+    if isinstance(indices, Tensor) and RECORDING.get().inputs is not None:
+        return BOUNDED(indices, size, argument)
+    array = indices._data if isinstance(indices, Tensor) else indices
     if array.size and (array.min() < 0 or array.max() >= size):
         worst = array.max() if array.max() >= size else array.min()
         raise error(f"{argument} must lie in 0..{size - 1}, got {worst}")
+    return indices
 
 
 def state_parts(

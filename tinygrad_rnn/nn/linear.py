@@ -103,5 +103,4 @@ class Embedding(Module):
             IndexError: one of them is outside the table; a negative one does not count from the end.
         """
         given = indices if isinstance(indices, Variable) else np.asarray(indices)
-        require_indices("Embedding: indices", given, self.weight.shape[0])
-        return self.weight[given]
+        return self.weight[require_indices("Embedding: indices", given, self.weight.shape[0])]

@@ -78,7 +78,7 @@ def cross_entropy(logits: Any, targets: Any, reduction: str = "mean", mask: Any 
         )
     if kept is not None and not isinstance(given, Variable) and not isinstance(kept, Variable):
         given = np.where(np.broadcast_to(kept, given.shape), given, np.zeros((), given.dtype))
-    require_indices("cross_entropy: targets", given, classes)
+    given = require_indices("cross_entropy: targets", given, classes)
     if not isinstance(given, Variable):
         given = given.astype(np.intp)  # an empty list is float64
     places = np.ogrid[tuple(slice(size) for size in batch)]

@@ -67,6 +67,13 @@ class Module(Parameterized):
         for name, leaf in own.items():
             leaf.data = items[name].data
 
+    def settings(self) -> tuple[Any, ...]:
+        """Return what, besides its parameters, decides what the module computes: each attribute under its path.
+
+        Numbers and texts count by value, anything else by identity.
+        """
+        return tuple(_settings(self, "", set()))
+
     def with_parameters(self, named: Mapping[str, Any]) -> Self:
         """Return a shallow copy of the module tree that holds ``named`` in place of its own.
 
@@ -117,6 +124,20 @@ def _leaves(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Node]]:
         return
     for key, child in _children(item):
         yield from _leaves(child, f"{path}.{key}" if path else key, seen)
+
+
+def _settings(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
+    if isinstance(item, (int, float, str, bytes, type(None))):
+        yield path, item
+        return
+    if id(item) in seen:
+        return
+    seen.add(id(item))
+    if isinstance(item, (Module, dict, list, tuple)):
+        for key, child in _children(item):
+            yield from _settings(child, f"{path}.{key}" if path else key, seen)
+    elif not (isinstance(item, Variable) and item.kind == "leaf"):
+        yield path, id(item)
 
 
 def _replaced(item: Any, replacements: dict[int, Any], memo: dict[int, Any]) -> Any:

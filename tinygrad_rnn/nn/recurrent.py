@@ -185,7 +185,7 @@ class Recurrent(Module):
         if not batch:
             raise ValueError(f"{who} need x of shape (T, B, I={self.input_size}), got {shape}")
         given = lengths if isinstance(lengths, Tensor) else np.asarray(lengths)
-        require_indices(who, given, shape[0] + 1, ValueError)
+        given = require_indices(who, given, shape[0] + 1, ValueError)
         require_shape(who, given.shape, batch)
         return given if isinstance(given, Tensor) else given.astype(np.intp)
 

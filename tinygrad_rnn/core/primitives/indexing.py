@@ -102,6 +102,8 @@ getitem = Op(
     bind=_bind_getitem,
     doc="x[key] for integers, slices, None, ellipsis, index arrays and masks, as numpy",
 )
+
+
 scatter_add = Op(
     name="scatter_add",
     symbol="scatter",
