@@ -22,6 +22,7 @@ from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.nn.losses import binary_cross_entropy, cross_entropy, mean_squared_error
 from tinygrad_rnn.nn.module import functional_call
 from tinygrad_rnn.nn.unroll import Unrolled, unroll
+from tinygrad_rnn.plan.compiled import compile
 
 if TYPE_CHECKING:
     from tinygrad_rnn import testing, train, viz
@@ -40,6 +41,7 @@ __all__ = [
     "Value",
     "add_n",
     "binary_cross_entropy",
+    "compile",
     "constant",
     "cross_entropy",
     "detach",

@@ -23,6 +23,7 @@ class Row:
         ratio: how many times better than the other; None where there is no other.
         promise: "" or what was promised, such as ">= 4x".
         kept: whether the promise is kept.
+        held: whether a promise that is not kept fails the run.
     """
 
     what: str
@@ -32,6 +33,7 @@ class Row:
     ratio: float | None = None
     promise: str = ""
     kept: bool = True
+    held: bool = True
 
 
 def interleaved(

@@ -1,0 +1,1 @@
+"""Record once, plan, replay: the unrolled graph at the speed of hand-written BPTT."""
