@@ -131,7 +131,7 @@ def test_graphs_are_freed_without_the_garbage_collector():
 
     gc.disable()
     try:
-        Trainer(model, noting, Adam(model), carry=True).fit(chunks, 5, progress=False)
+        Trainer(model, noting, Adam(model), carry=True, eager=True).fit(chunks, 5, progress=False)
         assert [ref() for ref in alive] == [None] * 10
     finally:
         gc.enable()

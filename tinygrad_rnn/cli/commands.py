@@ -22,6 +22,7 @@ from tinygrad_rnn.train.optim import Adam
 from tinygrad_rnn.train.text import Text
 
 _TARGET = "A model file, or FILE.py:function."
+Eager = Annotated[bool, typer.Option("--eager", help="Record the graph anew for each update; slower.")]
 Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", min=0)]
 
 
@@ -45,13 +46,14 @@ def demo(
     seconds: Annotated[float, typer.Option(help="Train for at most this long.", min=0.0)] = 60.0,
     updates: Annotated[int, typer.Option(help="Train for at most so many updates.", min=1)] = UPDATES,
     seed: Seed = 0,
+    eager: Eager = False,
 ) -> None:
     """Watch a network learn to write for a minute.
 
     It learns the texts of Python's own help, prints what it writes on the way, and leaves the model, a plot of the
     loss and drawings of its rolled and unrolled graph, with gradients, in a folder.
     """
-    run_demo(out, seconds, updates, seed, report=tqdm.write)  # which prints above the bar
+    run_demo(out, seconds, updates, seed, eager=eager, report=tqdm.write)  # which prints above the bar
 
 
 def train(
@@ -73,6 +75,7 @@ def train(
         float, typer.Option(help="Stop after so many seconds.", min=0.0, show_default="no limit")
     ] = math.inf,
     seed: Seed = 0,
+    eager: Eager = False,
 ) -> None:
     """Train a character model on a text.
 
@@ -82,7 +85,7 @@ def train(
     typer.echo(f"{corpus.text.name}: {len(corpus.text):,} characters, SHA-1 {corpus.text.sha1}")
     rng = np.random.default_rng(seed)
     model = CharModel(corpus.vocabulary, cell, hidden_size, layers, dtype=np.float32, rng=rng)
-    trainer = Trainer(model, next_character_loss, Adam(model, lr=lr), clip_norm=1.0, carry=True)
+    trainer = Trainer(model, next_character_loss, Adam(model, lr=lr), clip_norm=1.0, carry=True, eager=eager)
     try:
         trainer.fit(corpus.chunks, updates, seconds=seconds)
     except KeyboardInterrupt:

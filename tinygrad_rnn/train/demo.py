@@ -47,6 +47,8 @@ def run_demo(
     seed: int = 0,
     report: Callable[[str], object] = print,
     progress: bool | None = None,
+    *,
+    eager: bool = False,
 ) -> DemoResult:
     """Return what was measured while a GRU learned the default corpus, for `seconds` or for `updates`.
 
@@ -65,7 +67,10 @@ def run_demo(
     )
     model = CharModel(corpus.vocabulary, "gru", dtype=np.float32, rng=np.random.default_rng(seed))
     untrained = word_share(_sample(model, _SAMPLED, seed), corpus.text.characters)
-    history = _train(model, corpus, (seconds, updates, seed), report, progress)
+    trainer = Trainer(
+        model, next_character_loss, Adam(model, lr=5e-3), clip_norm=1.0, carry=True, eager=eager
+    )
+    history = _train(trainer, corpus, (seconds, updates, seed), report, progress)
     sample = _sample(model, _SAMPLED, seed)
     words = word_share(sample, corpus.text.characters)
     bits = corpus.held_out_bits(model)
@@ -78,7 +83,7 @@ def run_demo(
 
 
 def _train(
-    model: CharModel,
+    trainer: Trainer,
     corpus: Corpus,
     limits: tuple[float, int, int],
     report: Callable[[str], object],
@@ -94,10 +99,9 @@ def _train(
         if shown < 2 and done > (shown + 1) / 3:
             shown += 1
             bits = sum(history.bits[-20:]) / len(history.bits[-20:])
-            sample = _quoted(_sample(model, _SHOWN, seed))
+            sample = _quoted(_sample(trainer.model, _SHOWN, seed))
             report(f"update {history.updates}, {bits:.3f} bits per character:\n{sample}")
 
-    trainer = Trainer(model, next_character_loss, Adam(model, lr=5e-3), clip_norm=1.0, carry=True)
     return trainer.fit(corpus.chunks, updates, seconds=seconds, progress=progress, callback=show)
 
 

@@ -8,13 +8,11 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, final
 
-from tinygrad_rnn.core.carriers import constant, plain
-from tinygrad_rnn.core.tree import tree_map
-from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.losses import cross_entropy
 from tinygrad_rnn.train.charmodel import CharModel
 from tinygrad_rnn.train.chunks import Chunk
 from tinygrad_rnn.train.clip import clip_grad_norm
+from tinygrad_rnn.train.gradient import Gradient
 from tinygrad_rnn.train.history import History
 from tinygrad_rnn.train.optim import Optimizer
 
@@ -39,6 +37,7 @@ class Trainer:
         clip_norm: gradients of a larger norm are scaled down to it; infinity only measures.
         carry: hand the state of one batch, cut from its graph, to the next one: truncated backpropagation
             through time. It is None for the first batch of each pass.
+        eager: record and differentiate the loss anew for each batch, instead of replaying a plan of it.
 
     Raises:
         ValueError: `clip_norm` is not above 0.
@@ -61,6 +60,7 @@ class Trainer:
         optimizer: Optimizer,
         clip_norm: float = math.inf,
         carry: bool = False,
+        eager: bool = False,
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"Trainer: the optimizer must be an Optimizer, not {type(optimizer).__name__}")
@@ -72,6 +72,7 @@ class Trainer:
         self.clip_norm = clip_norm
         self.carry = carry
         self.history = History()
+        self._gradient = Gradient(self._loss, list(optimizer.params.values()), eager)
 
     def fit(
         self,
@@ -120,14 +121,11 @@ class Trainer:
     def _update(self, batch: Any, state: Any, start: float, stop_below: float | None) -> Any:
         """Make one update, note it in the history and return the state, cut from its graph."""
         number = len(self.history)
-        loss, state = self._loss(batch, state)
-        value = float(loss)
+        value, state = self._gradient(batch, state)
         if not math.isfinite(value):
             raise NonFiniteLossError(
                 f"the loss is {value} in update {number}; the parameters are those before it"
             )
-        self.optimizer.zero_grad()
-        loss.backward()
         norm = clip_grad_norm(self.optimizer.params, self.clip_norm)
         converged = stop_below is not None and value < stop_below
         if not converged:
@@ -135,7 +133,7 @@ class Trainer:
         tokens = batch.tokens if isinstance(batch, Chunk) else 0
         self.history.add(value, norm, time.perf_counter() - start, tokens)
         self.history.converged = converged
-        return _cut(state) if self.carry else None
+        return state if self.carry else None
 
     def _loss(self, batch: Any, state: Any) -> tuple[Any, Any]:
         """Return (loss, state) of a batch; the state is None unless it is carried."""
@@ -164,11 +162,6 @@ def _check_limits(updates: int, stop_below: float | None, seconds: float) -> Non
         raise ValueError("fit: stop_below must be a number or None; it is nan")
     if not seconds >= 0.0:
         raise ValueError(f"fit: seconds must be at least 0; it is {seconds}")
-
-
-def _cut(state: Any) -> Any:
-    """Return the state as constants: not even its memory holds on to the graph that it came from."""
-    return tree_map(lambda leaf: constant(plain(leaf)) if isinstance(leaf, Variable) else leaf, state)
 
 
 def _cycle(batches: Iterable[Any], updates: int) -> Iterator[tuple[Any, bool]]:
