@@ -498,14 +498,15 @@ def plain_tree(tree):
 
 
 def test_an_exception_leaves_no_half_plan():
-    fn, runs = counted(lambda x, fail: 1 / 0 if fail[0] else x * 2.0)
-    replay, fail = compile(fn), Flag([True])
+    fail = [True]
+    fn, runs = counted(lambda x: 1 / 0 if fail[0] else x * 2.0)
+    replay = compile(fn)
     for _ in range(2):
         with pytest.raises(ZeroDivisionError):
-            replay(2.0, fail)
-    fail.value[0] = False
-    assert replay(2.0, fail) == 4.0
-    assert replay(3.0, fail) == 6.0
+            replay(2.0)
+    fail[0] = False
+    assert replay(2.0) == 4.0
+    assert replay(3.0) == 6.0
     assert len(runs) == 3
     with pytest.raises(tr.TraceError):
         compile(lambda x: float(x))(2.0)
@@ -515,12 +516,12 @@ def test_an_exception_leaves_no_half_plan():
     assert float(x) == 2.0
 
 
-class Flag:
-    def __init__(self, value):
-        self.value = value
+def test_an_object_that_could_hold_data_is_no_argument():
+    class Batch:
+        xs = np.ones(2)
 
-    def __getitem__(self, key):
-        return self.value[key]
+    with pytest.raises(tr.TraceError, match=r"type Batch is neither data .* nor static"):
+        compile(lambda batch: batch.xs * 2.0)(Batch())
 
 
 def test_not_callable():

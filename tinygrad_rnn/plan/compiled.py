@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.errors import TraceError
 from tinygrad_rnn.core.graph import RECORDING
 from tinygrad_rnn.core.op import Carrier
 from tinygrad_rnn.core.tree import Parameterized, flatten, unflatten
@@ -30,8 +31,8 @@ def compile(fn: Callable[..., Any]) -> Compiled:
 
     Raises:
         TypeError: ``fn`` is not callable.
-        TraceError: at the first call, where ``fn`` lets a number out of the graph (``float(x)``, ``if x > 0``, ...) or
-            has a side effect (``loss.backward()``): a replay would be silently wrong.
+        TraceError: an argument is of another type; or, at the first call, ``fn`` lets a number out of the graph
+            (``float(x)``, ``if x > 0``, ...) or has a side effect (``loss.backward()``): a replay would be wrong.
 
     Example:
         >>> import numpy as np, tinygrad_rnn as tr
@@ -106,7 +107,12 @@ def _signature(tree: Any, leaves: list[Any]) -> Any:
         return np.random.Generator, next(k for k, x in enumerate(leaves) if x is tree)  # one passed twice?
     if isinstance(tree, (int, bool, str, bytes, complex, type(None), np.generic)):
         return type(tree), tree
-    return type(tree), id(tree)
+    if callable(tree) or isinstance(tree, np.dtype):
+        return type(tree), id(tree)
+    raise TraceError(
+        f"compile: an argument of type {type(tree).__name__} is neither data (arrays, floats, nodes, modules) nor "
+        "static (ints, bools, texts, None, functions); pass what it holds as a dict, list or (named) tuple"
+    )
 
 
 def _data(x: Any) -> Any:
