@@ -28,8 +28,8 @@ UFUNCS: dict[Any, Any] = {
     for op in (
         ops.add, ops.subtract, ops.multiply, ops.divide, ops.power, ops.negative, ops.exp, ops.expm1, ops.log,
         ops.log1p, ops.sqrt, ops.square, ops.sin, ops.cos, ops.tan, ops.arctan, ops.sinh, ops.cosh, ops.tanh,
-        ops.maximum, ops.minimum, ops.sign, ops.greater, ops.greater_equal, ops.less, ops.less_equal, ops.equal, ops.not_equal,
-        ops.logical_and, ops.logical_or, ops.abs,
+        ops.maximum, ops.minimum, ops.sign, ops.greater, ops.greater_equal, ops.less, ops.less_equal, ops.equal,
+        ops.not_equal, ops.logical_and, ops.logical_or, ops.abs,
     )
 }  # fmt: skip
 
