@@ -309,6 +309,11 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
             if n._call.active:
                 active = op.differentiable
                 break
+        if active and op.partials is not None and data.dtype.kind == "f":
+            for n in nodes:
+                if n._data.dtype != data.dtype:
+                    nodes = _in_one_dtype(op, nodes, data.dtype)
+                    break
         node._first = nodes
         node._call = _call(op, params, active)
     else:
@@ -316,6 +321,23 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
         node._call = CONSTANT
     node._stamp = next_stamp()
     return node
+
+
+def _in_one_dtype(op: Op, nodes: tuple[Variable, ...], dtype: np.dtype[Any]) -> tuple[Variable, ...]:
+    """Return the arguments in the dtype of the result, so that slopes such as 1/b are found with all its digits.
+
+    numpy widens them itself to compute the value; a leaf or result that it widens gets a visible cast.
+    """
+    traced = RECORDING.get().inputs is not None
+    result: list[Variable] = []
+    for i, n in enumerate(nodes):
+        if n.dtype == dtype or n.dtype.kind not in "fiu" or not op.differentiates(i):
+            result.append(n)
+        elif n._call is CONSTANT and not traced:
+            result.append(Tensor._new(frozen(n._data.astype(dtype)), CONSTANT, name=n.name))
+        else:
+            result.append(ops.astype(n, dtype))
+    return tuple(result)
 
 
 def _call(op: Op, params: Mapping[str, Any], active: bool) -> Call:
