@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import NO_PARAMS
 from tinygrad_rnn.plan.program import Item, Program, _alive, _kind
@@ -38,7 +40,9 @@ def hoisted(program: Program) -> Program:
     return _alive(Program(items, tuple(new[i] for i in program.outputs)))
 
 
-def _split(program: Program, item: Item, inside, users) -> tuple[int, int, int] | None:  # type: ignore[no-untyped-def]
+def _split(
+    program: Program, item: Item, inside: Callable[[int], bool], users: list[list[int]]
+) -> tuple[int, int, int] | None:
     """Return (p, b, c) of ``p + (c + b)`` with c in a recurrence, p and b outside, else None."""
     for p, q in (item.args, item.args[::-1]):
         inner = program.items[q]

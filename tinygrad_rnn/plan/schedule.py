@@ -81,11 +81,10 @@ class Order:
     def __init__(self, program: Program) -> None:
         view = views(program)
         self.base = _bases(program, view)
-        skipped = (ASSEMBLE,)
         self.work = [
             i
             for i, item in enumerate(program.items)
-            if item.kind == "op" and not view[i] and item.op not in skipped
+            if item.kind == "op" and not view[i] and item.op is not ASSEMBLE
         ]
         inner = set(self.work)
         deps = {
