@@ -148,3 +148,13 @@ def test_batches_run_after_what_they_read(seed):
         for m in batch.members:
             assert all(ready(a) for a in items[m].args), items[m]
         done.update(batch.members)
+
+
+def test_a_step_of_a_module_takes_as_many_calls_as_by_hand():
+    net = tr.nn.RNN(3, 4, rng=np.random.default_rng(0))
+
+    def calls(steps):
+        step = compile(tr.value_and_grad(lambda net, x: (net(x)[0] ** 2).sum()))
+        return len(Arena(step.plan(net, np.ones((steps, 2, 3)))).calls)
+
+    assert (calls(18) - calls(8)) / 10 == 6  # h U, +, tanh; backward +, times the slope, times U

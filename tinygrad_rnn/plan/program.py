@@ -380,11 +380,31 @@ def _joined_products(
         if len(products) == 1:
             args.append(new[products[0]])
             continue
-        factors = [program.items[a].args for a in sorted(products)]
+        factors = [program.items[a].args for a in sorted(products, key=lambda a: _origin(program, a))]
         joined = tuple(new[f[0]] for f in factors) + tuple(new[f[1]] for f in factors)
         items.append(Item("op", SUM_OF_MATMULS, NO_PARAMS, joined, item.shape, item.dtype, item.scope))
         args.append(len(items) - 1)
     return tuple(args)
+
+
+def _origin(program: Program, i: int) -> tuple[int, tuple[int, ...]]:
+    """Return which of a product's factors was computed first, and which part of it is read.
+
+    Products are joined in this order, so that their older factors lie in the order in which they were computed,
+    which is the one that suits their other readers too. Constants come before all, as initial states do.
+    """
+    return min(_source(program, a) for a in program.items[i].args)
+
+
+def _source(program: Program, i: int) -> tuple[int, tuple[int, ...]]:
+    """Return the item whose memory item i may read, and the integers of the keys on the way to it."""
+    item = program.items[i]
+    places: tuple[int, ...] = ()
+    while item.op in (ops.transpose, ops.reshape, ops.getitem):
+        places += tuple(part for part in item.params.get("key", ()) if isinstance(part, int))
+        i = item.args[0]
+        item = program.items[i]
+    return (-1 if item.kind == "constant" else i), places
 
 
 def _is_product(program: Program, i: int) -> bool:
