@@ -151,7 +151,7 @@ def test_batches_run_after_what_they_read(seed):
 
 
 def test_a_step_of_a_module_takes_as_many_calls_as_by_hand():
-    net = tr.nn.RNN(3, 4, rng=np.random.default_rng(0))
+    net = tr.nn.RNN(3, 40, rng=np.random.default_rng(0))  # larger than what is gathered in one call
 
     def calls(steps):
         step = compile(tr.value_and_grad(lambda net, x: (net(x)[0] ** 2).sum()))
