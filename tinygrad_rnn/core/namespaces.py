@@ -105,7 +105,9 @@ def _make_numpy() -> SimpleNamespace:
         setattr(ns, name, getattr(np, name))
     ns.abs, ns.zeros, ns.array = np.abs, np.zeros, np.asarray
     ns.extremum = lambda x, axis, largest: (np.max if largest else np.min)(x, axis=axis, keepdims=True)
-    ns.add_reduce = lambda x, axis, keepdims: np.add.reduce(x, axis=axis, keepdims=keepdims)
+    ns.add_reduce = ns.sum = lambda x, axis=None, keepdims=False: np.add.reduce(
+        x, axis=axis, keepdims=keepdims
+    )
     ns.matmul, ns.real = _array_matmul, lambda x: x
     ns.weigh = _array_weigh
     return ns

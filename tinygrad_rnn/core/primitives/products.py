@@ -43,14 +43,14 @@ def _rows(xp: Any, x: Any) -> Any:
 
 def _left(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     if len(a.shape) > 1 and len(b.shape) == 2:
-        return xp.matmul(g, _flipped(xp, b))
+        return xp.matmul(g, b.T)
     g2, a2, b2 = _matrices(xp, g, a, b)
     return xp.reshape(sum_to(xp, xp.matmul(g2, _flipped(xp, b2)), a2.shape), a.shape)
 
 
 def _right(xp: Any, g: Any, y: Any, a: Any, b: Any) -> Any:
     if len(a.shape) > 1 and len(b.shape) == 2:  # all rows of a stack of matrices are the rows of one
-        return xp.matmul(_flipped(xp, _rows(xp, a)), _rows(xp, g))
+        return xp.matmul(_rows(xp, a).T, _rows(xp, g))
     g2, a2, b2 = _matrices(xp, g, a, b)
     return xp.reshape(sum_to(xp, xp.matmul(_flipped(xp, a2), g2), b2.shape), b.shape)
 
