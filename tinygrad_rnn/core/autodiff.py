@@ -191,8 +191,6 @@ def _opaque(op: Op, node: Node, g: Any, args: tuple[Any, ...], params: Mapping[s
 
 def _record_pull(node: Node, g: Node, ledger: Ledger) -> None:
     op = node._call.op
-    if op is None:
-        return
     with recording(on=True, scope=("backward", *node._scope)):
         for i, parent in enumerate(node._parents):
             if not parent._call.active or (ledger.wanted is not None and parent not in ledger.wanted):

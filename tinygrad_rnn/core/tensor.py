@@ -14,7 +14,7 @@ from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.numpy_functions import FUNCTIONS, UFUNCS, refusal
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
-from tinygrad_rnn.core.variable import Variable, recorded, refuse_effect
+from tinygrad_rnn.core.variable import MIXED, Variable, recorded, refuse_effect
 
 
 class Tensor(Variable):
@@ -364,10 +364,7 @@ def lift(data: Any, others: tuple[Any, ...] = ()) -> Variable:
             return data
         if RECORDING.get().inputs is not None:
             return _array_of(data, others)
-        raise TypeError(
-            "a Value and a Tensor cannot be mixed: make a Tensor of Values with tr.ops.stack([...]), "
-            "or Values of a Tensor with tr.scalarize(tensor)"
-        )
+        raise TypeError(MIXED)
     if data.__class__ in (float, int):
         dtype = _dtype_beside(others)
         return Tensor._new(frozen(np.array(data, dtype=dtype)), CONSTANT)  # type: ignore[no-any-return]

@@ -14,7 +14,7 @@ from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.namespaces import NUMPY, SCALAR
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
 from tinygrad_rnn.core.printing import compiled, param_names, print_pull, print_record
-from tinygrad_rnn.core.variable import OPERATORS, UNARY_METHODS, Variable, recorded, refuse_effect
+from tinygrad_rnn.core.variable import MIXED, OPERATORS, UNARY_METHODS, Variable, recorded, refuse_effect
 
 
 class Value(Variable):
@@ -128,7 +128,7 @@ class Value(Variable):
         if RECORDING.get().inputs is not None and any(isinstance(a, np.ndarray) for a in args):
             return ops.stack([self])._apply(op, args, params)
         if other is not None:
-            raise TypeError(_mixed(op.name))
+            raise TypeError(f"{op.name}: {MIXED}")
         if params and op.bind is None and op in _OWN:
             raise TypeError(f"{op.name}: takes no keyword arguments, got {sorted(params)}")
         if op.result == "Tensor":
@@ -206,13 +206,6 @@ def _compare(a: Value, b: Any, relation: Callable[[float, float], bool]) -> Any:
     return NotImplemented
 
 
-def _mixed(name: str) -> str:
-    return (
-        f"{name}: a Value and a Tensor cannot be mixed: make a Tensor of Values with tr.ops.stack([...]), "
-        "or Values of a Tensor with tr.scalarize(tensor)"
-    )
-
-
 def real_number(what: str, data: Any) -> float:
     """Return ``data`` as a float.
 
@@ -243,7 +236,7 @@ def lift(data: Any) -> Value:
     if data.__class__ is Value:
         return data
     if isinstance(data, Carrier):
-        raise TypeError(_mixed("operation"))
+        raise TypeError(f"operation: {MIXED}")
     if isinstance(data, np.ndarray):
         raise TypeError(
             f"a Value cannot be combined with an array of shape {data.shape}: make a Tensor of Values with "

@@ -25,6 +25,10 @@ def refuse_effect(what: str) -> None:
         )
 
 
+MIXED = (
+    "a Value and a Tensor cannot be mixed: make a Tensor of Values with tr.ops.stack([...]), "
+    "or Values of a Tensor with tr.scalarize(tensor)"
+)
 ADDING = threading.Lock()  # two threads may run backward over graphs that share a leaf
 
 
