@@ -16,7 +16,7 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import decode
-from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Program
+from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Program, kind_of
 from tinygrad_rnn.plan.schedule import Batch
 
 
@@ -90,7 +90,7 @@ def oriented(program: Program, batches: list[Batch], base: list[int]) -> tuple[l
     result = {}
     for n in sorted(range(len(batches)), key=lambda n: weight(batches[n])):
         batch = batches[n]
-        choices = [batch, Batch(batch.members[::-1], batch.level)] if len(batch.members) > 1 else [batch]
+        choices = [batch, Batch(batch.members[::-1])] if len(batch.members) > 1 else [batch]
         lists = [_requests(program, choice, base, inside) for choice in choices]
         best = max(range(len(choices)), key=lambda c: sum(links.fits(items) for items in lists[c]))
         result[n] = choices[best]
@@ -123,8 +123,7 @@ def _requests(
 
 
 def _uniform(program: Program, items: list[int]) -> bool:
-    first = program.items[items[0]]
-    return all((program.items[i].shape, program.items[i].dtype) == (first.shape, first.dtype) for i in items)
+    return len({kind_of(program.items[i]) for i in items}) == 1
 
 
 class Layout:

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import NO_PARAMS
-from tinygrad_rnn.plan.program import Item, Program, _alive, _kind
+from tinygrad_rnn.plan.program import Item, Program, alive, kind_of, with_args
 from tinygrad_rnn.plan.schedule import Order
 
 
@@ -32,12 +32,9 @@ def hoisted(program: Program) -> Program:
                 Item("op", ops.add, NO_PARAMS, (len(items) - 1, c), item.shape, item.dtype, item.scope)
             )
         else:
-            args = tuple(new[a] for a in item.args)
-            items.append(
-                Item(item.kind, item.op, item.params, args, item.shape, item.dtype, item.scope, item.source)
-            )
+            items.append(with_args(item, tuple(new[a] for a in item.args)))
         new.append(len(items) - 1)
-    return _alive(Program(items, tuple(new[i] for i in program.outputs)))
+    return alive(Program(items, tuple(new[i] for i in program.outputs)))
 
 
 def _split(
@@ -48,8 +45,9 @@ def _split(
         inner = program.items[q]
         if inside(p) or inner.op is not ops.add or len(users[q]) != 1 or q in program.outputs:
             continue
+        if kind_of(program.items[p]) != kind_of(item):
+            continue
         for c, b in (inner.args, inner.args[::-1]):
-            kinds = {(item.shape, item.dtype), _kind(program.items[p])}
-            if len(kinds) == 1 and program.items[b].dtype == item.dtype and inside(c) and not inside(b):
+            if program.items[b].dtype == item.dtype and inside(c) and not inside(b):
                 return p, b, c
     return None

@@ -1,4 +1,4 @@
-"""``bound``: the batches of a program as a list of calls on fixed arrays.
+"""``Binder``: the batches of a program as a list of calls on fixed arrays.
 
 Each call is a function and its arguments, results included: ``for f, args in calls: f(*args)`` is the whole replay.
 """
@@ -102,10 +102,8 @@ class Binder:
             self._call(functools.partial(np.maximum, out=out), args[0], 0.0)
         elif op in (ops.broadcast_to, ops.alias):
             self._call(np.copyto, out, args[0])
-        elif op is ops.stack and item.params["axis"] == 0 and (together := side_by_side(args)) is not None:
-            self._call(np.copyto, out, together)
         else:
-            self._call(_general, item, out, args)
+            self._call(_forward, op, item.params, out, args)
 
     def _product(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
         if b.ndim == 2 and a.ndim >= 2 and out.flags.c_contiguous:
@@ -288,10 +286,6 @@ def _aligned(stacked: np.ndarray, rank: int) -> np.ndarray:
 def _shifted(axis: Any, rank: int) -> tuple[int, ...]:
     axes = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
     return tuple(a % rank + 1 for a in axes)
-
-
-def _general(item: Item, out: np.ndarray, args: list[np.ndarray]) -> None:
-    _forward(item.op, item.params, out, args)
 
 
 def _forward(op: Any, params: Any, out: np.ndarray, args: list[np.ndarray]) -> None:

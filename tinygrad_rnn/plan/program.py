@@ -78,6 +78,13 @@ class Program:
                 users[a].append(i)
         return users
 
+    def uses(self) -> list[int]:
+        """Return how often each item is used; being an output counts as one use more."""
+        counts = [len(users) for users in self.users()]
+        for i in self.outputs:
+            counts[i] += 1
+        return counts
+
 
 def of_graph(
     nodes: Iterable[Node], outputs: Iterable[Node], inputs: Mapping[Node, int], generators: Mapping[int, int]
@@ -189,7 +196,7 @@ def _keeps(item: Item, items: list[Item]) -> bool:
     if item.op not in (ops.astype, ops.reshape, ops.broadcast_to):
         return False
     argument = items[item.args[0]]
-    return (argument.shape, argument.dtype) == (item.shape, item.dtype)
+    return kind_of(argument) == kind_of(item)
 
 
 def _key(item: Item) -> Any:
@@ -202,7 +209,7 @@ def _key(item: Item) -> Any:
 
 def simplified(program: Program) -> Program:
     """Return the program without dead, repeated and constant operations, its long sums flattened."""
-    for rewrite in (_merged, _flattened, _summed_products, _assembled, _alive):
+    for rewrite in (_merged, _flattened, _summed_products, _assembled, alive):
         program = rewrite(program)
     return program
 
@@ -212,17 +219,18 @@ def _merged(program: Program) -> Program:
     new: list[int] = []
     for item in program.items:
         args = tuple(new[a] for a in item.args)
-        new.append(rewriter.add(_with_args(item, args)))
-    return _alive(Program(rewriter.items, tuple(new[i] for i in program.outputs)))
+        new.append(rewriter.add(with_args(item, args)))
+    return alive(Program(rewriter.items, tuple(new[i] for i in program.outputs)))
 
 
-def _with_args(item: Item, args: tuple[int, ...]) -> Item:
+def with_args(item: Item, args: tuple[int, ...]) -> Item:
+    """Return the item with other arguments."""
     if args == item.args:
         return item
     return Item(item.kind, item.op, item.params, args, item.shape, item.dtype, item.scope, item.source)
 
 
-def _alive(program: Program) -> Program:
+def alive(program: Program) -> Program:
     """Return the program without what no output needs; a draw is made in any case, as the function makes it."""
     needed = bytearray([item.kind == "random" for item in program.items])
     for i in program.outputs:
@@ -238,19 +246,17 @@ def _alive(program: Program) -> Program:
     for i, item in enumerate(program.items):
         if needed[i]:
             new[i] = len(items)
-            items.append(_with_args(item, tuple([new[a] for a in item.args])))
+            items.append(with_args(item, tuple([new[a] for a in item.args])))
     return Program(items, tuple(new[i] for i in program.outputs))
 
 
 def _flattened(program: Program) -> Program:
     """Return the program with each chain of additions of one shape as a single ``add_n``."""
-    uses = [len(u) for u in program.users()]
-    for i in program.outputs:
-        uses[i] += 2  # an output is kept
+    uses = program.uses()
     terms: dict[int, list[int]] = {}
     items = list(program.items)
     for i, item in enumerate(items):
-        if item.op not in (ops.add, ops.add_n) or any(_kind(items[a]) != _kind(item) for a in item.args):
+        if item.op not in (ops.add, ops.add_n) or any(kind_of(items[a]) != kind_of(item) for a in item.args):
             continue
         flat: list[int] = []
         for a in item.args:
@@ -261,18 +267,17 @@ def _flattened(program: Program) -> Program:
             items[i] = Item(
                 "op", ops.add_n, NO_PARAMS, tuple(flat), items[i].shape, items[i].dtype, items[i].scope
             )
-    return _alive(Program(items, program.outputs))
+    return alive(Program(items, program.outputs))
 
 
-def _kind(item: Item) -> Any:
+def kind_of(item: Item) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and dtype of an item."""
     return item.shape, item.dtype
 
 
 def _assembled(program: Program) -> Program:
     """Return the program with what is put together from pieces that do not overlap as an ``ASSEMBLE``."""
-    uses = [len(u) for u in program.users()]
-    for i in program.outputs:
-        uses[i] += 1
+    uses, users = program.uses(), program.users()
     items: list[Item] = []
     new: list[int] = []
     homed: set[int] = set()
@@ -296,7 +301,7 @@ def _assembled(program: Program) -> Program:
         args = tuple(new[a] for a in item.args)
         if item.op in (ops.stack, ops.concatenate):
             new.append(assemble(item, list(args), _joining_keys(item)))
-        elif _is_scatter(item) and (uses[i] != 1 or not _summed(program, i)):
+        elif _is_scatter(item) and (uses[i] != 1 or not _summed(program, i, users[i])):
             new.append(assemble(item, [args[0]], [item.params["key"]]))
         elif item.op in (ops.add, ops.add_n) and (parts := _pieces(program, item, uses)):
             rest = tuple(new[a] for a in item.args if a not in parts)
@@ -304,13 +309,13 @@ def _assembled(program: Program) -> Program:
             whole = assemble(item, [new[s.args[0]] for s in sources], [s.params["key"] for s in sources])
             if rest:
                 items.append(
-                    _with_args(_renamed(item, ops.add_n if len(rest) > 1 else ops.add), (*rest, whole))
+                    with_args(_renamed(item, ops.add_n if len(rest) > 1 else ops.add), (*rest, whole))
                 )
             new.append(len(items) - 1)
         else:
-            items.append(_with_args(item, args))
+            items.append(with_args(item, args))
             new.append(len(items) - 1)
-    return _alive(Program(items, tuple(new[i] for i in program.outputs)))
+    return alive(Program(items, tuple(new[i] for i in program.outputs)))
 
 
 def _renamed(item: Item, op: Op) -> Item:
@@ -322,9 +327,9 @@ def _is_scatter(item: Item) -> bool:
     return item.op is ops.scatter_add and len(item.args) == 1
 
 
-def _summed(program: Program, i: int) -> bool:
+def _summed(program: Program, i: int, users: list[int]) -> bool:
     """Return whether the only user of item i is a sum that takes it in."""
-    user = next((item for item in program.items[i + 1 :] if i in item.args), None)
+    user = program.items[users[0]] if users else None
     return user is not None and user.op in (ops.add, ops.add_n) and user.shape == program.items[i].shape
 
 
@@ -350,9 +355,7 @@ def _joining_keys(item: Item) -> list[Any]:
 
 def _summed_products(program: Program) -> Program:
     """Return the program with the products among the terms of a sum as one product of the joined operands."""
-    uses = [len(u) for u in program.users()]
-    for i in program.outputs:
-        uses[i] += 1
+    uses = program.uses()
     items: list[Item] = []
     new: list[int] = []
     for item in program.items:
@@ -362,7 +365,7 @@ def _summed_products(program: Program) -> Program:
             if len(args) == 1:
                 new.append(args[0])
                 continue
-        items.append(_with_args(item, args))
+        items.append(with_args(item, args))
         new.append(len(items) - 1)
     return Program(items, tuple(new[i] for i in program.outputs))
 
@@ -373,7 +376,7 @@ def _joined_products(
     """Return the arguments of a sum after products of one shape were made one; appends that to ``items``."""
     groups: dict[Any, list[int]] = {}
     for a in item.args:
-        shapes = tuple(_kind(program.items[f]) for f in program.items[a].args)
+        shapes = tuple(kind_of(program.items[f]) for f in program.items[a].args)
         groups.setdefault(shapes if uses[a] == 1 and _is_product(program, a) else None, []).append(a)
     args = [new[a] for a in groups.pop(None, [])]
     for products in groups.values():

@@ -18,7 +18,7 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import Slice
 from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Item, Program
 
-ALONE = (SUM_OF_MATMULS, ops.add_n, ops.stack, ops.concatenate)  # each reads its own arguments side by side
+ALONE = (SUM_OF_MATMULS, ops.add_n)  # each reads its own arguments side by side
 MOST_TERMS = 4  # of a sum that may be batched with others
 SHARED = 4  # uses; a source with more is a weight, and products with different weights are not one batch
 _DIGITS = re.compile(r"\d+")
@@ -29,7 +29,6 @@ class Batch:
     """Items that run as one operation: same operation, parameters, shapes, and none depends on another."""
 
     members: tuple[int, ...]
-    level: int
 
 
 def views(program: Program) -> list[bool]:
@@ -63,7 +62,7 @@ def scheduled(order: Order) -> list[Batch]:
     groups: dict[tuple[int, int, int], list[int]] = {}
     for i in order.work:
         groups.setdefault((order.component[i], order.level[i], order.classes[i]), []).append(i)
-    return [Batch(tuple(members), key[1]) for key, members in sorted(groups.items())]
+    return [Batch(tuple(members)) for _, members in sorted(groups.items())]
 
 
 class Order:
@@ -125,12 +124,11 @@ def _bases(program: Program, view: list[bool]) -> list[int]:
 
 def _classes(program: Program, work: list[int], base: list[int]) -> dict[int, int]:
     """Return a number for each operation, the same for those that could run as one."""
+    # of each reading: the steps of a sequence are readings of one array, each used little
     uses = [0] * len(program.items)
     for i in work:
         for a in program.items[i].args:
-            uses[a] += (
-                1  # of this reading: the steps of a sequence are readings of one array, each used little
-            )
+            uses[a] += 1
     stripped: dict[tuple[str, ...], Hashable] = {}
     first = {
         i: i
