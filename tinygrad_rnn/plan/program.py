@@ -51,6 +51,7 @@ class Item:
         dtype: of the value.
         scope: where it was recorded.
         source: the recorded node of a leaf; the data of a constant; the position of an input.
+        name: of the recorded node, ``""`` where it has none.
     """
 
     kind: str
@@ -61,6 +62,7 @@ class Item:
     dtype: np.dtype[Any]
     scope: tuple[str, ...] = ()
     source: Any = None
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +113,7 @@ def _item(
     data = np.asarray(node._data)
     shape, dtype = data.shape, data.dtype
     if node in inputs:
-        return Item("input", None, NO_PARAMS, (), shape, dtype, node.scope, inputs[node])
+        return Item("input", None, NO_PARAMS, (), shape, dtype, node.scope, inputs[node], node.name)
     if node.op is RANDOM:
         return Item(
             "random",
@@ -122,13 +124,14 @@ def _item(
             dtype,
             node.scope,
             generators.get(id(node.params["generator"])),
+            node.name,
         )
     if node.op is not None:
         args = tuple(index[p] for p in node.parents)
-        return Item("op", node.op, node.params, args, shape, dtype, node.scope, None)
+        return Item("op", node.op, node.params, args, shape, dtype, node.scope, None, node.name)
     if node._call is LEAF:
-        return Item("leaf", None, NO_PARAMS, (), shape, dtype, node.scope, node)
-    return Item("constant", None, NO_PARAMS, (), shape, dtype, node.scope, data)
+        return Item("leaf", None, NO_PARAMS, (), shape, dtype, node.scope, node, node.name)
+    return Item("constant", None, NO_PARAMS, (), shape, dtype, node.scope, data, node.name)
 
 
 def _put(args: tuple[Any, ...], keys: tuple[Any, ...], shape: tuple[int, ...]) -> Any:
@@ -227,7 +230,9 @@ def with_args(item: Item, args: tuple[int, ...]) -> Item:
     """Return the item with other arguments."""
     if args == item.args:
         return item
-    return Item(item.kind, item.op, item.params, args, item.shape, item.dtype, item.scope, item.source)
+    return Item(
+        item.kind, item.op, item.params, args, item.shape, item.dtype, item.scope, item.source, item.name
+    )
 
 
 def alive(program: Program) -> Program:
@@ -264,9 +269,7 @@ def _flattened(program: Program) -> Program:
         terms[i] = flat
     for i, flat in terms.items():
         if len(flat) > 2:
-            items[i] = Item(
-                "op", ops.add_n, NO_PARAMS, tuple(flat), items[i].shape, items[i].dtype, items[i].scope
-            )
+            items[i] = with_args(_renamed(items[i], ops.add_n), tuple(flat))
     return alive(Program(items, program.outputs))
 
 
@@ -319,7 +322,7 @@ def _assembled(program: Program) -> Program:
 
 
 def _renamed(item: Item, op: Op) -> Item:
-    return Item(item.kind, op, NO_PARAMS, item.args, item.shape, item.dtype, item.scope)
+    return Item(item.kind, op, NO_PARAMS, item.args, item.shape, item.dtype, item.scope, None, item.name)
 
 
 def _is_scatter(item: Item) -> bool:
