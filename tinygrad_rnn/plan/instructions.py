@@ -7,7 +7,7 @@ A plan is lowered once, to eight kernels. Each executor has its own form of them
     ==========  =======================================================================================
     map         out = op(*args, **params), entry by entry; arguments broadcast to the shape of out
     gemm        out = a @ b, with out of shape (m, n), a (m, k), b (k, n)
-    bmm         out = a @ b, with out of shape (p, m, n), a (p, m, k), b (p, k, n); p may have stride 0
+    bmm         out = a @ b, with out of shape (p, m, n), a (p, m, k), b (p, k, n)
     reduce      out = op of all entries along params["axes"]; op is add, maximum or minimum
     copy        out = a, cast to the dtype of out; a broadcasts to the shape of out
     take        out = a[key], the key being params["key"] with the other arguments in the place of ``HERE``
@@ -67,7 +67,7 @@ Operand = Place | Scattered
 
 
 class Instruction(NamedTuple):
-    """One step of an executor. Only a ``map`` may read or write what is scattered."""
+    """One step of an executor. Only map and copy may read or write what is scattered."""
 
     kernel: str
     out: Operand

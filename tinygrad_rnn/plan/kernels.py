@@ -1,4 +1,4 @@
-"""``Binder``: the batches of a program as a list of calls on fixed arrays.
+"""``bind``: instructions as a list of numpy calls on fixed arrays.
 
 Each call is a function and its arguments, results included: ``for f, args in calls: f(*args)`` is the whole replay.
 """
@@ -14,13 +14,10 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.namespaces import NUMPY
-from tinygrad_rnn.core.primitives.indexing import HERE
-from tinygrad_rnn.nn.inputs import BOUNDED
-from tinygrad_rnn.plan.arena import operands, side_by_side
-from tinygrad_rnn.plan.program import SUM_OF_MATMULS, Item, Program
-from tinygrad_rnn.plan.schedule import Batch
+from tinygrad_rnn.core.primitives.indexing import decode
+from tinygrad_rnn.plan.instructions import Instruction, Operand, Place, Scattered
+from tinygrad_rnn.plan.windows import mapped
 
-SMALL = 64  # entries; arrays up to this size are gathered and scattered by index, all in one call
 Call = tuple[Callable[..., Any], tuple[Any, ...]]
 
 UFUNCS: dict[Any, Any] = {
@@ -34,268 +31,135 @@ UFUNCS: dict[Any, Any] = {
 }  # fmt: skip
 
 
+def bind(instructions: Sequence[Instruction], memory: np.ndarray, starts: Sequence[int]) -> list[Call]:
+    """Return the calls that run ``instructions`` on one arena.
+
+    Args:
+        instructions: what to run.
+        memory: the arena's bytes.
+        starts: for each block its first byte in the arena.
+    """
+    binder = Binder(memory, starts)
+    for instruction in instructions:
+        binder.bind(instruction)
+    return binder.calls
+
+
 class Binder:
-    """Turns batches into calls on the arrays of one arena."""
+    """Makes calls on the windows of one arena."""
 
-    def __init__(self, program: Program, arrays: list[np.ndarray]) -> None:
-        self.program, self.arrays = program, arrays
+    def __init__(self, memory: np.ndarray, starts: Sequence[int]) -> None:
+        self.memory, self.starts = memory, starts
         self.calls: list[Call] = []
+        self._first = np.asarray(starts, np.intp)
+        self._typed: dict[np.dtype[Any], np.ndarray] = {}
+        self._spare: dict[tuple[int, np.dtype[Any]], np.ndarray] = {}
 
-    def bind(self, batch: Batch) -> None:
-        """Append the calls of one batch: of all its members together, or one by one where that takes fewer calls."""
-        start = len(self.calls)
-        if len(batch.members) > 1 and self._batched(self.program.items[batch.members[0]], batch):
-            if len(self.calls) - start <= len(batch.members):
-                return
-            together, self.calls[start:] = self.calls[start:], []
-            self._one_by_one(batch)
-            if len(together) <= len(self.calls) - start:
-                self.calls[start:] = together
+    def bind(self, instruction: Instruction) -> None:
+        """Append the calls of one instruction."""
+        kernel, out, args, op, params = instruction
+        arrays = [self._read(a, k) for k, a in enumerate(args)]
+        append = getattr(self, f"_{kernel}")
+        if isinstance(out, Place):
+            append(op, params, arrays, mapped(out, self.memory, self.starts))
             return
-        self._one_by_one(batch)
+        spare = self._room(-1, out.shape, out.dtype)
+        append(op, params, arrays, spare)
+        self._do(self._whole(out.dtype).__setitem__, self._places(out), spare)
 
-    def _one_by_one(self, batch: Batch) -> None:
-        for m in batch.members:
-            item = self.program.items[m]
-            if item.op is SUM_OF_MATMULS:
-                self._sum_of_matmuls(item, self.arrays[m])
-            else:
-                self._single(item, [self.arrays[a] for a in item.args], self.arrays[m])
-
-    def _call(self, f: Callable[..., Any], *args: Any) -> None:
+    def _do(self, f: Callable[..., Any], *args: Any) -> None:
         self.calls.append((f, args))
 
-    def _stacked(self, items: Sequence[int]) -> np.ndarray:
-        """Return the values of ``items`` as one array, gathered by calls where they do not lie so."""
-        arrays = [self.arrays[i] for i in items]
-        together = side_by_side(arrays)
-        if together is not None:
-            return together
-        buffer = np.empty((len(arrays), *arrays[0].shape), arrays[0].dtype)
-        if arrays[0].size <= SMALL:
-            self._gather(arrays, buffer)
-            return buffer
-        for slot, a in zip(buffer, arrays, strict=True):
-            self._call(np.copyto, slot, a)
-        return buffer
+    # --- what is scattered
 
-    def _gather(self, arrays: list[np.ndarray], buffer: np.ndarray) -> None:
-        """Copy small arrays out of the arena in one call, entry by entry."""
-        memory = _memory(arrays[0])
-        self._call(memory.take, _places(memory, arrays), None, buffer, "clip")
+    def _read(self, operand: Operand, number: int) -> np.ndarray:
+        """Return the array of an operand; what is scattered is copied by a call into room that others use as well."""
+        if isinstance(operand, Place):
+            return mapped(operand, self.memory, self.starts)
+        room = self._room(number, operand.shape, operand.dtype)
+        self._do(self._whole(operand.dtype).take, self._places(operand), None, room, "clip")
+        return room
 
-    def _single(self, item: Item, args: list[np.ndarray], out: np.ndarray) -> None:
-        op = item.op
+    def _whole(self, dtype: np.dtype[Any]) -> np.ndarray:
+        if dtype not in self._typed:
+            self._typed[dtype] = self.memory[: len(self.memory) // dtype.itemsize * dtype.itemsize].view(
+                dtype
+            )
+        return self._typed[dtype]
+
+    def _places(self, operand: Scattered) -> Any:
+        """Return where in the whole memory each entry lies."""
+        first: np.ndarray = self._first[operand.blocks] // operand.dtype.itemsize
+        return operand.offsets + first.reshape(-1, *[1] * (operand.offsets.ndim - 1))
+
+    def _room(self, number: int, shape: tuple[int, ...], dtype: np.dtype[Any]) -> np.ndarray:
+        size = math.prod(shape)
+        spare = self._spare.get((number, dtype))
+        if spare is None or spare.size < size:
+            spare = self._spare[number, dtype] = np.empty(max(size, 64), dtype)
+        return spare[:size].reshape(shape)
+
+    # --- kernels
+
+    def _map(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
         if op in (ops.maximum, ops.minimum):
-            self._call(functools.partial(UFUNCS[op], out=out), *args)  # numpy wants this out by name
+            self._do(functools.partial(UFUNCS[op], out=out), *args)  # numpy wants this out by name
         elif op in UFUNCS:
-            self._call(UFUNCS[op], *args, out)
-        elif op is ops.matmul:
-            self._product(args[0], args[1], out)
-        elif op is ops.add_n:
-            self._sum(args, out)
-        elif op in (ops.sum, ops.mean):
-            self._reduce(item, args[0], out, item.params["axis"])
+            self._do(UFUNCS[op], *args, out)
         elif op is ops.sigmoid:
             self._sigmoid(args[0], out)
         elif op is ops.relu:
-            self._call(functools.partial(np.maximum, out=out), args[0], 0.0)
-        elif op in (ops.broadcast_to, ops.alias):
-            self._call(np.copyto, out, args[0])
+            self._do(functools.partial(np.maximum, out=out), args[0], 0.0)
         else:
-            self._call(_forward, op, item.params, out, args)
-
-    def _product(self, a: np.ndarray, b: np.ndarray, out: np.ndarray) -> None:
-        if b.ndim == 2 and a.ndim >= 2 and out.flags.c_contiguous:
-            rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-            if np.shares_memory(rows, a) or not a.size:
-                self._call(np.dot, rows, b, out.reshape(len(rows), b.shape[1]))
-                return
-        self._call(np.matmul, a, b, out)
+            self._do(_forward, op, params, out, args)
 
     def _sigmoid(self, x: np.ndarray, out: np.ndarray) -> None:
         """1 / (1 + e^-x): accurate at both ends, e^-x = inf included; 1/2 + tanh(x/2)/2 loses all digits at -40."""
-        self._call(np.negative, x, out)
-        self._call(np.exp, out, out)
-        self._call(np.add, out, 1.0, out)
-        self._call(np.reciprocal, out, out)
+        self._do(np.negative, x, out)
+        self._do(np.exp, out, out)
+        self._do(np.add, out, 1.0, out)
+        self._do(np.reciprocal, out, out)
 
-    def _sum(self, args: list[np.ndarray], out: np.ndarray) -> None:
-        together = side_by_side(args) if len(args) > 2 else None
-        if together is None and len(args) > 3 and not args[0].ndim:
-            together = np.empty(len(args), out.dtype)
-            self._gather(args, together)
-        if together is not None:
-            self._call(np.add.reduce, together, 0, None, out)
-            return
-        self._call(np.add, args[0], args[1], out)
-        for a in args[2:]:
-            self._call(np.add, out, a, out)
-
-    def _reduce(self, item: Item, x: np.ndarray, out: np.ndarray, axis: Any) -> None:
-        self._call(np.add.reduce, x, axis, None, out, item.params["keepdims"])
-        if item.op is ops.mean:
-            self._call(np.multiply, out, 1.0 / max(1, x.size // max(1, out.size)), out)
-
-    def _sum_of_matmuls(self, item: Item, out: np.ndarray) -> None:
-        """One product: [a_1 ... a_n] times b_1 ... b_n one below the other."""
-        half = len(item.args) // 2
-        a, b = self._stacked(item.args[:half]), self._stacked(item.args[half:])
-        n, m, k = a.shape
-        left = a.transpose(0, 2, 1).reshape(n * k, m)
-        if not np.shares_memory(left, a):
-            rows = a.transpose(0, 2, 1)
-            left = np.empty((n * k, m), a.dtype)
-            self._call(np.copyto, left.reshape(n, k, m), rows)
-        right = b.reshape(n * k, b.shape[2])
-        if not np.shares_memory(right, b):
-            right = np.empty((n * k, b.shape[2]), b.dtype)
-            self._call(np.copyto, right.reshape(b.shape), b)
-        self._call(np.dot if out.flags.c_contiguous else np.matmul, left.T, right, out)
-
-    # --- several members at once
-
-    def _batched(self, item: Item, batch: Batch) -> bool:
-        """Append the calls of a batch of several; False if the operation has no batched form."""
-        lists = operands(self.program, batch)
-        form = self._form(item, lists, batch)
-        if form is None:
-            return False
-        together = side_by_side([self.arrays[m] for m in batch.members])
-        out = np.empty((len(batch.members), *item.shape), item.dtype) if together is None else together
-        form(out)
-        if together is None:
-            self._scatter(batch, out)
-        return True
-
-    def _scatter(self, batch: Batch, out: np.ndarray) -> None:
-        arrays = [self.arrays[m] for m in batch.members]
-        if arrays[0].size <= SMALL:
-            memory = _memory(arrays[0])
-            self._call(memory.__setitem__, _places(memory, arrays), out)
-            return
-        for a, slot in zip(arrays, out, strict=True):
-            self._call(np.copyto, a, slot)
-
-    def _form(self, item: Item, lists: list[list[int]], batch: Batch) -> Callable[[np.ndarray], None] | None:
-        op = item.op
-        assert op is not None
-        if op in UFUNCS or op in (ops.sigmoid, ops.relu, ops.where, ops.weigh):
-            return lambda out: self._elementwise(item, lists, out)
-        if op is ops.add_n:
-            return lambda out: self._sum([_aligned(self._stacked(items), out.ndim) for items in lists], out)
-        if op is ops.matmul:
-            return lambda out: self._products(lists, out)
-        if op in (ops.sum, ops.mean):
-            axes = _shifted(item.params["axis"], len(self.program.items[lists[0][0]].shape))
-            return lambda out: self._reduce(item, self._stacked(lists[0]), out, axes)
-        if op in (ops.broadcast_to, ops.alias):
-            return lambda out: self._call(np.copyto, out, _aligned(self._stacked(lists[0]), out.ndim))
-        if op in (ops.softmax, ops.log_softmax, ops.logsumexp, ops.max, ops.min, ops.norm):
-            rank = len(self.program.items[lists[0][0]].shape)
-            moved = dict(item.params) | {"axis": _shifted(item.params["axis"], rank)}
-            if isinstance(item.params["axis"], int):
-                moved["axis"] = moved["axis"][0]
-            return lambda out: self._call(_forward, op, moved, out, [self._stacked(lists[0])])
-        if op is BOUNDED:
-            return lambda out: self._call(_forward, op, item.params, out, [self._stacked(lists[0])])
-        if op in (ops.getitem, ops.scatter_add) and all(part is HERE for part in item.params["key"]):
-            indices = [self.program.items[items[0]] for items in lists[1:]]
-            if any(index.dtype.kind == "b" for index in indices):
-                return None  # a mask takes another number of entries from each member
-            return lambda out: self._indexed(op, lists, out)
-        return None
-
-    def _elementwise(self, item: Item, lists: list[list[int]], out: np.ndarray) -> None:
-        args = []
-        for items in lists:
-            shared = len(set(items)) == 1
-            args.append(self.arrays[items[0]] if shared else _aligned(self._stacked(items), out.ndim))
-        self._single(item, args, out)
-
-    def _products(self, lists: list[list[int]], out: np.ndarray) -> None:
-        left_shared, right_shared = (len(set(items)) == 1 for items in lists)
-        if right_shared and not left_shared and self.arrays[lists[1][0]].ndim == 2:
-            a, b = self._stacked(lists[0]), self.arrays[lists[1][0]]
-            rows = a.reshape(math.prod(a.shape[:-1]), a.shape[-1])
-            result = out.reshape(math.prod(out.shape[:-1]), out.shape[-1])
-            if np.shares_memory(rows, a) and np.shares_memory(result, out) and result.flags.c_contiguous:
-                self._call(np.dot, rows, b, result)
-                return
-        a = self.arrays[lists[0][0]] if left_shared else self._stacked(lists[0])
-        b = self.arrays[lists[1][0]] if right_shared else self._stacked(lists[1])
-        vector = a.ndim - (not left_shared) == 1, b.ndim - (not right_shared) == 1
-        if vector[0]:
-            a = a[..., None, :]
-        if vector[1]:
-            b = b[..., :, None]
-        rank = max(a.ndim + left_shared, b.ndim + right_shared)
-        a = a if left_shared else _aligned(a, rank)
-        b = b if right_shared else _aligned(b, rank)
-        if vector[0]:
-            out = out[..., None, :] if not vector[1] else out[..., None, None]
-        elif vector[1]:
-            out = out[..., None]
-        self._call(np.matmul, a, b, out)
-
-    def _indexed(self, op: Any, lists: list[list[int]], out: np.ndarray) -> None:
-        source = self._stacked(lists[0])
-        indices = [self._stacked(items) for items in lists[1:]]
-        rank = max(i.ndim for i in indices)
-        members = np.arange(len(out)).reshape(-1, *[1] * (rank - 1))
-        key = (members, *(_aligned(i, rank) for i in indices))
-        if op is ops.getitem:
-            self._call(_take, source, key, out)
+    def _gemm(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        a, b = args
+        if out.flags.c_contiguous:
+            self._do(np.dot, a, b, out)
+        elif out.flags.f_contiguous:
+            self._do(np.dot, b.T, a.T, out.T)
         else:
-            self._call(_add_at, out, key, source)
+            self._do(np.matmul, a, b, out)
 
+    def _bmm(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        self._do(np.matmul, *args, out)
 
-def _places(memory: np.ndarray, arrays: list[np.ndarray]) -> np.ndarray:
-    """Return where in ``memory`` each entry of each array lies."""
-    origin = memory.__array_interface__["data"][0]
-    starts = [(a.__array_interface__["data"][0] - origin) // memory.itemsize for a in arrays]
-    if not arrays[0].ndim:
-        return np.array(starts)
-    inside = {a.strides: a for a in arrays}  # one of each: they may lie in different ways
-    grids = {strides: _grid(a, memory.itemsize) for strides, a in inside.items()}
-    return np.stack([start + grids[a.strides] for start, a in zip(starts, arrays, strict=True)])
+    def _reduce(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        axes = params["axes"]
+        axis = axes[0] if len(axes) == 1 else axes
+        self._do(UFUNCS[op].reduce, args[0], axis, None, out)
 
+    def _copy(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        self._do(np.copyto, out, args[0], "unsafe")
 
-def _grid(array: np.ndarray, itemsize: int) -> np.ndarray:
-    """Return the distance of each entry from the first, in entries."""
-    grid = np.zeros(array.shape, np.intp)
-    for axis, length in enumerate(array.shape):
-        steps = np.arange(length) * (array.strides[axis] // itemsize)
-        grid += steps.reshape(-1, *[1] * (array.ndim - axis - 1))
-    return grid
+    def _take(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        key = decode(params["key"], tuple(args[1:]))
+        self._do(_read_entries, args[0], key, out)
 
+    def _scatter(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        key = decode(params["key"], tuple(args[1:]))
+        self._do(_add_entries, out, key, args[0])
 
-def _memory(array: np.ndarray) -> np.ndarray:
-    """Return the arena that an array of it reads."""
-    base = array
-    while isinstance(base.base, np.ndarray):
-        base = base.base
-    return base
-
-
-def _aligned(stacked: np.ndarray, rank: int) -> np.ndarray:
-    """Return a stack with axes of length 1 behind the first, so that its members broadcast as they did."""
-    return stacked[(slice(None), *(None,) * (rank - stacked.ndim))] if stacked.ndim < rank else stacked
-
-
-def _shifted(axis: Any, rank: int) -> tuple[int, ...]:
-    axes = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-    return tuple(a % rank + 1 for a in axes)
+    def _call(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
+        self._do(_forward, op, params, out, args)
 
 
 def _forward(op: Any, params: Any, out: np.ndarray, args: list[np.ndarray]) -> None:
     np.copyto(out, op.forward(NUMPY, *args, **params))
 
 
-def _take(source: np.ndarray, key: Any, out: np.ndarray) -> None:
+def _read_entries(source: np.ndarray, key: Any, out: np.ndarray) -> None:
     out[...] = source[key]
 
 
-def _add_at(out: np.ndarray, key: Any, source: np.ndarray) -> None:
+def _add_entries(out: np.ndarray, key: Any, source: np.ndarray) -> None:
     out[...] = 0
     np.add.at(out, key, source)

@@ -1,4 +1,4 @@
-"""``Plan``: a program, its batches and their layout, replayed by numpy."""
+"""``Plan``: a program, its batches, their instructions and the memory of one run."""
 
 from __future__ import annotations
 
@@ -7,22 +7,51 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.plan.arena import Layout, oriented
 from tinygrad_rnn.plan.hoist import hoisted
-from tinygrad_rnn.plan.kernels import Binder, Call
+from tinygrad_rnn.plan.instructions import Place
+from tinygrad_rnn.plan.kernels import bind
+from tinygrad_rnn.plan.layout import Layout
+from tinygrad_rnn.plan.links import oriented
+from tinygrad_rnn.plan.lowering import Lowering
+from tinygrad_rnn.plan.memory import LINE, allocated
 from tinygrad_rnn.plan.program import Program, simplified
 from tinygrad_rnn.plan.schedule import Order, scheduled
+from tinygrad_rnn.plan.windows import mapped
 
 
 class Plan:
-    """What to call, in which order, on which arrays. Two runs at once use two arenas."""
+    """What to run, in which order, in which memory. Two runs at once use two arenas.
+
+    Attributes:
+        program: the values.
+        batches: which of them are computed together, in the order of running.
+        layout: the block of memory and the window of each value.
+        instructions: what an executor does.
+        starts: the first byte of each block in an arena.
+        bytes: the memory of one run; values that are not needed at the same time share it.
+    """
 
     def __init__(self, program: Program) -> None:
         self.program = hoisted(simplified(program))
         order = Order(self.program)
         self.batches, links = oriented(self.program, scheduled(order), order.base)
         self.layout = Layout(self.program, links, order.base)
+        lowering = Lowering(self.program, self.layout)
+        for batch in self.batches:
+            lowering.lower(batch)
+        self.instructions, self.constants = lowering.instructions, lowering.constants
+        self.starts, self.bytes = self._allocated()
         self._idle: list[Arena] = []
+
+    def _allocated(self) -> tuple[list[int], int]:
+        places, items = self.layout.places, self.program.items
+        given = {places[i].block for i, item in enumerate(items) if item.kind in ("input", "random")}
+        fixed = {places[i].block for i, item in enumerate(items) if item.kind == "leaf"}
+        fixed.update(place.block for place, _ in self.constants)
+        fixed.update(self.layout.gaps)
+        fixed.update(self.layout.shared.values())
+        kept = {places[i].block for i in self.program.outputs}
+        return allocated(self.layout.blocks, self.instructions, given, kept, fixed)
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self.program.items)} values, {len(self.batches)} batches>"
@@ -43,11 +72,6 @@ class Plan:
         args = ", ".join(f"%{a}" for a in item.args)
         return f"%{i} = {item.op.name}({args}{params}) {item.dtype}{list(item.shape)}{scope}"
 
-    @property
-    def bytes(self) -> int:
-        """The memory of one run."""
-        return sum(dtype.itemsize * size for dtype, size in self.layout.sizes.items())
-
     def __call__(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Return fresh arrays of the outputs for the data of the inputs."""
         try:
@@ -64,21 +88,26 @@ class Arena:
     """The memory of one run, and the calls bound to it."""
 
     def __init__(self, plan: Plan) -> None:
-        items = plan.program.items
-        self.arrays = plan.layout.arrays()
-        self.inputs = [(self.arrays[i], item.source) for i, item in enumerate(items) if item.kind == "input"]
-        self.leaves = [
-            [self.arrays[i], item.source, None] for i, item in enumerate(items) if item.kind == "leaf"
+        items, places = plan.program.items, plan.layout.places
+        room = np.zeros(plan.bytes + LINE, np.uint8)
+        first = -room.__array_interface__["data"][0] % LINE
+        self.memory = room[first : first + plan.bytes]
+        self._starts = plan.starts
+        for place, data in plan.constants:
+            self.window(place)[...] = data
+        self.inputs = [
+            (self.window(places[i]), item.source) for i, item in enumerate(items) if item.kind == "input"
         ]
-        self.draws = [(self.arrays[i], item) for i, item in enumerate(items) if item.kind == "random"]
-        self.outputs = [self.arrays[i] for i in plan.program.outputs]
-        for i, item in enumerate(items):
-            if item.kind == "constant":
-                self.arrays[i][...] = item.source
-        binder = Binder(plan.program, self.arrays)
-        for batch in plan.batches:
-            binder.bind(batch)
-        self.calls: list[Call] = binder.calls
+        self.leaves: list[list[Any]] = [
+            [self.window(places[i]), item.source, None] for i, item in enumerate(items) if item.kind == "leaf"
+        ]
+        self.draws = [(self.window(places[i]), item) for i, item in enumerate(items) if item.kind == "random"]
+        self.outputs = [self.window(places[i]) for i in plan.program.outputs]
+        self.calls = bind(plan.instructions, self.memory, plan.starts)
+
+    def window(self, place: Place) -> np.ndarray:
+        """Return the array of a window of this memory."""
+        return mapped(place, self.memory, self._starts)
 
     def run(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Return copies of the outputs."""
