@@ -50,14 +50,14 @@ def test_what_is_stacked_lies_side_by_side():
     """The states of a recurrence are the rows of one product in its weight's gradient: nothing is copied for it."""
 
     def fn(w, x):
-        h = np.zeros((2, 70))
-        for t in range(6):
+        h = ops.tanh(x[0])
+        for t in range(1, 6):
             h = ops.tanh(h @ w + x[t])
         return ops.sum(h)
 
     plan = compile(tr.grad(fn)).plan(np.eye(70) * 0.5, np.ones((6, 2, 70)))
     kernels = [i.kernel for i in plan.instructions]
-    assert kernels.count("gemm") == 6 + 5 + 1
+    assert kernels.count("gemm") == 5 + 4 + 1
     assert "copy" not in kernels
 
 

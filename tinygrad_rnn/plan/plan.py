@@ -27,6 +27,8 @@ class Plan:
         batches: which of them are computed together, in the order of running.
         layout: the block of memory and the window of each value.
         instructions: what an executor does.
+        ends: for each batch the number of instructions up to it.
+        constants: windows with what stands in them for ever.
         starts: the first byte of each block in an arena.
         bytes: the memory of one run; values that are not needed at the same time share it.
     """
@@ -37,8 +39,10 @@ class Plan:
         self.batches, links = oriented(self.program, scheduled(order), order.base)
         self.layout = Layout(self.program, links, order.base)
         lowering = Lowering(self.program, self.layout)
+        self.ends = []
         for batch in self.batches:
             lowering.lower(batch)
+            self.ends.append(len(lowering.instructions))
         self.instructions, self.constants = lowering.instructions, lowering.constants
         self.starts, self.bytes = self._allocated()
         self._idle: list[Arena] = []

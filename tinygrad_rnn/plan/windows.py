@@ -143,6 +143,30 @@ def joined(places: Sequence[Place]) -> Place | None:
     return Place(block, offset, (len(places), *shape), (step, *strides), dtype)
 
 
+def nested(places: Sequence[Place], inner: int) -> Place | None:
+    """Return windows in rows of ``inner``, at one distance in each row and one between rows, with two new axes first."""
+    row = joined(places[:inner])
+    if row is None:
+        return None
+    for k in range(inner, len(places), inner):
+        other = joined(places[k : k + inner])
+        if other is None or other.strides != row.strides:
+            return None
+    column = joined(places[::inner])
+    if column is None:
+        return None
+    return row._replace(shape=(column.shape[0], *row.shape), strides=(column.strides[0], *row.strides))
+
+
+def row_length(places: Sequence[Place]) -> int:
+    """Return how many windows from the first on lie at one distance in one block."""
+    step = places[1].offset - places[0].offset
+    for k, (a, b) in enumerate(pairwise(places)):
+        if b.offset - a.offset != step or a.block != b.block:
+            return k + 1
+    return len(places)
+
+
 def aligned(place: Place, rank: int) -> Place:
     """Return a stack with axes of length 1 behind the first, so that its members broadcast as they did."""
     missing = rank - len(place.shape)
