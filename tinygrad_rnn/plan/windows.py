@@ -144,7 +144,7 @@ def joined(places: Sequence[Place]) -> Place | None:
 
 
 def nested(places: Sequence[Place], inner: int) -> Place | None:
-    """Return windows in rows of ``inner``, at one distance in each row and one between rows, with two new axes first."""
+    """Return windows in rows of ``inner`` at one distance, the rows at another, as one with two new axes first."""
     row = joined(places[:inner])
     if row is None:
         return None
