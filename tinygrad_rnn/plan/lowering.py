@@ -12,6 +12,7 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import NO_PARAMS, Op
 from tinygrad_rnn.core.primitives.indexing import HERE
 from tinygrad_rnn.nn.inputs import BOUNDED
+from tinygrad_rnn.plan.emitting import SPELLED_OUT, Emitted, Emitter
 from tinygrad_rnn.plan.instructions import Instruction, Operand, Place, Scattered
 from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import operands
@@ -21,7 +22,8 @@ from tinygrad_rnn.plan.windows import aligned, dropped, joined, reshaped, transp
 
 SMALL = 64  # entries; arrays up to this size are read and written entry by entry where they do not lie side by side
 Form = Callable[[Place], None]
-_ALONG_AXES = (ops.softmax, ops.log_softmax, ops.logsumexp, ops.max, ops.min, ops.norm)
+_EXTREMA: dict[Op | None, Op] = {ops.max: ops.maximum, ops.min: ops.minimum}
+_REDUCTIONS = (ops.sum, ops.mean, *_EXTREMA)
 _COMPARISONS = (
     ops.greater, ops.greater_equal, ops.less, ops.less_equal, ops.equal, ops.not_equal, ops.logical_and,
     ops.logical_or,
@@ -149,8 +151,10 @@ class Lowering:
         assert isinstance(out, Place)
         if item.op is ops.matmul:
             self._product(args[0], args[1], out)
-        elif item.op in (ops.sum, ops.mean):
+        elif item.op in _REDUCTIONS:
             self._reduce(item, args[0], out, item.params["axis"])
+        elif item.op in SPELLED_OUT and all(args[0].shape):
+            self._spelled_out(item, args[0], out, item.params)
         elif item.op in (ops.getitem, ops.scatter_add) and _by_integers(args):
             kernel = "take" if item.op is ops.getitem else "scatter"
             self._emit(kernel, out, args, None, {"key": item.params["key"]})
@@ -174,13 +178,25 @@ class Lowering:
         axes = tuple(sorted(a % rank for a in _axes(axis, rank)))
         narrow = dropped(out, axes) if item.params["keepdims"] else out
         if axes:
-            self._emit("reduce", narrow, (x,), ops.add, {"axes": axes})
+            self._emit("reduce", narrow, (x,), _EXTREMA.get(item.op, ops.add), {"axes": axes})
         else:
             self._emit("copy", narrow, (x,))
         if item.op is ops.mean:
             count = math.prod(x.shape[a] for a in axes)
             share = self._number(1.0 / count if count else math.nan, out.dtype)
             self._emit("map", narrow, (narrow, share), ops.multiply)
+
+    def _spelled_out(self, item: Item, x: Place, out: Place, params: Mapping[str, Any]) -> None:
+        """Append the steps of an operation whose ``forward`` consists of a few; the last one writes ``out``."""
+        assert item.op is not None
+        emitter = Emitter(self._emit, self._room)
+        result = item.op.forward(emitter, Emitted(x, emitter), **params).place
+        last = self.instructions[-1]
+        target = reshaped(out, last.out.shape)
+        if target is not None and last.out.block == result.block:  # type: ignore[union-attr]
+            self.instructions[-1] = last._replace(out=target)
+        else:
+            self._emit("copy", out, (result,))
 
     def _product(self, a: Place, b: Place, out: Place) -> None:
         """``a @ b`` with vectors as matrices of one row or column, and all leading axes of a as one, where they are."""
@@ -276,13 +292,13 @@ class Lowering:
         if not lists:
             return None
         rank = len(self.program.items[lists[0][0]].shape)
-        if op in (ops.sum, ops.mean):
+        if op in _REDUCTIONS:
             axes = tuple(a % rank + 1 for a in _axes(item.params["axis"], rank))
             return lambda out: self._reduce(item, self._one(lists[0]), out, axes)
-        if op in _ALONG_AXES:
+        if op in SPELLED_OUT and all(self.program.items[lists[0][0]].shape):
             axes = tuple(a % rank + 1 for a in _axes(item.params["axis"], rank))
-            params = {**item.params, "axis": axes[0] if isinstance(item.params["axis"], int) else axes}
-            return lambda out: self._emit("call", out, [self._one(lists[0])], op, params)
+            params = {**item.params, "axis": axes}
+            return lambda out: self._spelled_out(item, self._one(lists[0]), out, params)
         if op is BOUNDED:
             return lambda out: self._emit("call", out, [self._one(lists[0])], op, item.params)
         if op in (ops.getitem, ops.scatter_add) and all(part is HERE for part in item.params["key"]):

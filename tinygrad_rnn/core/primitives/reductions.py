@@ -44,6 +44,14 @@ def _kept_shape(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     return tuple(1 if i in reduced else n for i, n in enumerate(shape))
 
 
+def _narrow_shape(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
+    """Return ``shape`` without the reduced axes."""
+    if axis is None:
+        return ()
+    reduced = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))} if shape else set()
+    return tuple(n for i, n in enumerate(shape) if i not in reduced)
+
+
 def _restore(xp: Any, reduced: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     """Return ``reduced`` with its reduced axes back, each of length 1."""
     return reduced if keepdims else xp.reshape(reduced, _kept_shape(x.shape, axis))
@@ -150,17 +158,8 @@ min = Op(
 )
 
 
-def _below_peak(xp: Any, x: Any, axis: Any) -> tuple[Any, Any]:
-    """Return the largest entry, a constant, and x minus it; an infinite peak is 0 below itself, not inf - inf.
-
-    Softmax and its kin do not change when x is shifted, so the shift needs no derivative.
-    """
-    real = xp.real(x)
-    peak = np.max(real, axis=axis, keepdims=True) if real.size else np.zeros(_kept_shape(real.shape, axis))
-    infinite = np.isinf(peak)
-    if not np.any(infinite):
-        return peak, x - peak
-    return peak, xp.where(infinite & (real == peak), 0.0, x - np.where(infinite & (real == peak), 0.0, peak))
+# ``xp.below_peak(x, axis)`` gives the largest entry, and x minus it. Softmax and its kin do not change when x is
+# shifted, so the shift needs no derivative.
 
 
 def _sum_exp(xp: Any, below: Any, axis: Any) -> Any:
@@ -168,18 +167,18 @@ def _sum_exp(xp: Any, below: Any, axis: Any) -> Any:
 
 
 def _logsumexp(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
-    peak, below = _below_peak(xp, x, axis)
+    peak, below = xp.below_peak(x, axis)
     y = xp.log(_sum_exp(xp, below, axis)) + peak
-    return y if keepdims or not y.shape else np.squeeze(y, axis=axis)
+    return y if keepdims else xp.reshape(y, _narrow_shape(x.shape, axis))
 
 
 def _softmax(xp: Any, x: Any, axis: Any) -> Any:
-    weights = xp.exp(_below_peak(xp, x, axis)[1])
+    weights = xp.exp(xp.below_peak(x, axis)[1])
     return weights / xp.add_reduce(weights, axis, True)
 
 
 def _log_softmax(xp: Any, x: Any, axis: int) -> Any:
-    below = _below_peak(xp, x, axis)[1]
+    below = xp.below_peak(x, axis)[1]
     return below - xp.log(_sum_exp(xp, below, axis))
 
 
