@@ -1,0 +1,261 @@
+"""``verify`` passes what is right, and names the first value of what is not."""
+
+import re
+
+import numpy as np
+import pytest
+from hypothesis import given
+
+import tinygrad_rnn as tr
+from tests.plan import programs
+from tests.plan.agreement import _nodes
+from tests.plan.test_plan import FEW, tensor_programs
+from tests.plan.test_schedule import data, loss, network
+from tinygrad_rnn import ops
+from tinygrad_rnn.core.carriers import plain
+from tinygrad_rnn.core.tree import flatten, tree_map
+from tinygrad_rnn.plan import plan as plan_module
+from tinygrad_rnn.plan.memory import lifetimes
+from tinygrad_rnn.plan.plan import Arena, Plan
+from tinygrad_rnn.plan.program import Item, Program
+from tinygrad_rnn.plan.trace import trace
+from tinygrad_rnn.plan.verify import verified
+
+STEPS = 6
+
+
+class Case:
+    """A function with arguments, recorded; ``plan()`` makes its plan, ``verify(plan)`` verifies one."""
+
+    def __init__(self, fn, *args):
+        self.recorded = trace(fn, args, {}).program
+        self.inputs = [x for _, x in flatten(args)]
+        self.eager = [np.asarray(x) for _, x in flatten(tree_map(plain, fn(*_nodes(args))))]
+
+    def plan(self):
+        return Plan(self.recorded)
+
+    def verify(self, plan=None):
+        return verified(plan or self.plan(), self.inputs, self.recorded, self.eager)
+
+
+@pytest.fixture(scope="module")
+def case():
+    return Case(tr.value_and_grad(loss), network(), *data(STEPS))
+
+
+def altered(item, **changes):
+    return Item(*(changes.get(field, getattr(item, field)) for field in Item.__match_args__))
+
+
+def named(plan, name):
+    return next(i for i, item in enumerate(plan.program.items) if item.name == name)
+
+
+# --- what is right
+
+
+def test_a_train_step_passes(case):
+    report = case.verify()
+    assert report
+    assert report.ok
+    assert report.fault is None
+    assert report.outputs == 5
+    assert 0 <= report.deviation < 1e-13
+    assert str(report).startswith("verify passed: 5 outputs within")
+    assert "verify passed" in report._repr_html_()
+
+
+@FEW
+@given(tensor_programs())
+def test_any_program_passes(program):
+    steps, leaves, _ = program
+    case = Case(lambda leaves: programs.run_tensors(steps, leaves), leaves)
+    assert case.verify(), str(case.verify())
+
+
+def test_chaos_is_not_a_fault():
+    """The logistic map doubles an error in each step: after 40 steps the order of a sum is seen in the 4th digit."""
+
+    def chaos(x, c):
+        for _ in range(40):
+            x = x * c - (x * x * c + x * 1e-17)
+        return x
+
+    case = Case(chaos, np.array([0.2, 0.3, 0.7]), 3.9)
+    assert case.verify()
+
+
+def test_random_draws_are_the_same_in_each_run():
+    generator = np.random.default_rng(0)
+    model = tr.nn.RNN(2, 3, 2, dropout=0.5, rng=np.random.default_rng(1))
+    before = generator.bit_generator.state
+    recorded = trace(lambda m, x, rng: m(x, rng=rng)[0], (model, np.ones((3, 1, 2)), generator), {}).program
+    inputs = [getattr(x, "_data", x) for _, x in flatten((model, np.ones((3, 1, 2)), generator))]
+    assert verified(Plan(recorded), inputs, recorded)
+    assert generator.bit_generator.state == before
+
+
+# --- what is wrong: recording, rewriting
+
+
+def test_an_eager_result_that_differs_is_a_fault_of_the_recording(case):
+    wrong = [np.array(y) for y in case.eager]
+    wrong[2][1, 3] += 1e-9
+    report = verified(case.plan(), case.inputs, case.recorded, wrong)
+    assert not report
+    assert report.fault.stage == "recording"
+    assert report.fault.value == "output 2"
+    assert report.fault.deviation == pytest.approx(1e-9, rel=1e-3)
+    assert "[1, 3]" in str(report)
+
+
+def test_a_rewrite_that_changes_a_value_is_named_by_its_step(case, monkeypatch):
+    def faulty(program):
+        items = list(program.items)
+        i = next(k for k, item in enumerate(items) if item.name == "h_3")
+        items[i] = altered(items[i], op=ops.sin)
+        return Program(items, program.outputs)
+
+    monkeypatch.setattr(plan_module, "hoisted", faulty)
+    report = case.verify()
+    assert report.fault.stage == "rewriting"
+    assert re.match(r"%\d+ h_3 = sin\(%\d+\) float64\[2, 4\] in t=3", report.fault.value)
+    assert "verify FAILED in rewriting: " in str(report)
+
+
+def test_a_sum_in_another_order_is_not_taken_for_the_fault(monkeypatch):
+    """(a + c) + b stands for nothing recorded, and is right; what is wrong comes after it."""
+
+    def faulty(program):
+        items = list(program.items)
+        total = next(k for k, item in enumerate(items) if item.name == "total")
+        a, b, c = (k for k, item in enumerate(items) if item.kind == "input")
+        items.insert(total, altered(items[total], op=ops.add, args=(a, c), name=""))
+        items[total + 1] = altered(items[total + 1], op=ops.add, args=(total, b))
+        moved = [
+            altered(item, args=tuple(x + (x >= total) for x in item.args)) for item in items[total + 2 :]
+        ]
+        moved[-1] = altered(moved[-1], op=ops.cos)
+        return Program([*items[: total + 2], *moved], tuple(i + 1 for i in program.outputs))
+
+    monkeypatch.setattr(plan_module, "hoisted", faulty)
+    named_sum = lambda a, b, c: ops.sin(ops.exp((a + b + c).named("total")))  # noqa: E731
+    report = Case(named_sum, np.ones(3), np.ones(3) * 0.1, np.ones(3) * 0.3).verify()
+    assert report.fault.stage == "rewriting"
+    assert "= cos(" in report.fault.value
+
+
+# --- what is wrong: running
+
+
+def step_of(plan, i):
+    return next(k for k, batch in enumerate(plan.batches) if i in batch.members)
+
+
+def test_an_instruction_that_computes_something_else(case):
+    plan = case.plan()
+    k = step_of(plan, named(plan, "h_2"))
+    at = plan.ends[k] - 1
+    plan.instructions[at] = plan.instructions[at]._replace(op=ops.sin)
+    fault = case.verify(plan).fault
+    assert fault.stage == "running"
+    assert " h_2 = tanh(" in fault.value
+    assert "its arguments were right" in str(fault)
+
+
+def test_an_instruction_that_is_left_out_leaves_nan(case):
+    plan = case.plan()
+    k = step_of(plan, named(plan, "h_4"))
+    assert plan.ends[k] - plan.ends[k - 1] == 1
+    del plan.instructions[plan.ends[k] - 1]
+    plan.ends[k:] = [end - 1 for end in plan.ends[k:]]
+    fault = case.verify(plan).fault
+    assert " h_4 = tanh(" in fault.value
+    assert np.isnan(fault.got)
+    assert fault.deviation == np.inf
+
+
+def test_a_wrong_axis(case):
+    plan = case.plan()
+    at = next(k for k, x in enumerate(plan.instructions) if x.kernel == "gemm")
+    old = plan.instructions[at]
+    a, b = old.args
+    plan.instructions[at] = old._replace(args=(a._replace(strides=(0, *a.strides[1:])), b))
+    fault = case.verify(plan).fault
+    assert fault.stage == "running"
+    assert "matmul(" in fault.value
+
+
+def test_two_values_in_the_same_memory(case):
+    """The reader is named, and who wrote over what it reads."""
+    plan = case.plan()
+    blocks = plan.layout.blocks
+    first, last = lifetimes(plan.instructions, len(blocks))
+    free = set(range(len(blocks))) - set(plan.layout.shared.values()) - plan.layout.gaps
+    free -= {place.block for place, _ in plan.constants}
+    items = plan.program.items
+    free -= {plan.layout.places[i].block for i, item in enumerate(items) if item.kind != "op"}
+    victim = plan.layout.places[named(plan, "h_1")].block
+    writer = next(k for k in sorted(free) if first[victim] < first[k] < last[victim] and blocks[k][1] >= 16)
+    plan.starts[writer] = plan.starts[victim]
+    fault = case.verify(plan).fault
+    assert fault.stage == "running"
+    assert "it was right until batch" in str(fault)
+    assert "read by" in str(fault)
+
+
+# --- what is wrong: replaying
+
+
+def test_results_that_the_next_call_overwrites(case, monkeypatch):
+    run = Arena.run
+
+    def views(self, inputs):
+        run(self, inputs)
+        return self.outputs
+
+    monkeypatch.setattr(Arena, "run", views)
+    fault = case.verify().fault
+    assert fault.stage == "replaying (a result changed at the next call)"
+
+
+def test_inputs_that_are_read_once_only(case, monkeypatch):
+    run = Arena.run
+
+    def stale(self, inputs):
+        result = run(self, inputs)
+        self.inputs = []
+        return result
+
+    monkeypatch.setattr(Arena, "run", stale)
+    fault = Case(ops.tanh, np.ones(3)).verify().fault
+    assert (fault.stage, fault.value) == ("replaying", "output 0")
+
+
+def test_a_replay_that_raises(case, monkeypatch):
+    def raising(self, inputs):
+        raise IndexError("too far")
+
+    monkeypatch.setattr(Arena, "run", raising)
+    assert "IndexError: too far" in str(case.verify())
+
+
+def test_an_argument_that_is_written(case, monkeypatch):
+    run = Arena.run
+
+    def writing(self, inputs):
+        result = run(self, inputs)
+        inputs[0][0, 0] += 1.0
+        return result
+
+    monkeypatch.setattr(Arena, "run", writing)
+    case = Case(tr.value_and_grad(loss), network(), *data(STEPS))
+    fault = case.verify().fault
+    assert fault.stage == "replaying (an argument was written)"
+    assert fault.value == "array 0 of the arguments"
+
+
+def test_an_output_of_another_shape_says_so(case):
+    wrong = [y[:1] if y.ndim else y for y in case.eager]
+    assert "its shape is (3, 4), not (1, 4)" in str(verified(case.plan(), case.inputs, case.recorded, wrong))

@@ -1,0 +1,260 @@
+"""``verified``: a plan held against the function that it was made from, and where they part.
+
+Three things could be wrong with a replay, and each has its own stage:
+
+- *recording*: the recorded program, computed one item after the other, is not what the function returns;
+- *rewriting*: the rewritten program is not what the recorded one is;
+- *running*: what a batch leaves in memory is not what the rewritten program says.
+
+After them the plan is replayed as a user would: results of one replay must not be touched by the next, nor depend on
+the one before.
+"""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tinygrad_rnn.plan.program import Program
+from tinygrad_rnn.plan.reference import allowances, described, deviation, generators, restored, values
+from tinygrad_rnn.plan.twins import first_without_twin
+from tinygrad_rnn.plan.watch import Watch
+
+if TYPE_CHECKING:
+    from tinygrad_rnn.plan.plan import Plan
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """The first value that is wrong.
+
+    Attributes:
+        stage: ``"recording"``, ``"rewriting"``, ``"running"`` or ``"replaying"``.
+        value: what it is: its number in the plan, name, operation and scope; or which output.
+        got: its entry that is furthest off.
+        expected: what that entry should be.
+        deviation: by how much it is off.
+        allowed: what rounding could explain.
+        hints: what else is known, a sentence each.
+    """
+
+    stage: str
+    value: str
+    got: float
+    expected: float
+    deviation: float
+    allowed: float
+    hints: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        off = f"off by {self.deviation:.3g}, rounding explains {self.allowed:.3g}"
+        lines = [
+            f"{self.stage}: {self.value}",
+            f"  is {self.got:.17g}, should be {self.expected:.17g} ({off})",
+        ]
+        return "\n".join([*lines, *(f"  {hint}" for hint in self.hints)])
+
+
+@dataclass(frozen=True, slots=True)
+class Verification:
+    """What ``verify`` found; true when the replay is right.
+
+    Attributes:
+        fault: the first value that is wrong, None where all are right.
+        deviation: the largest distance of an output's entry from the function's own.
+        outputs: how many outputs were compared with those of the function.
+        items: how many values were compared inside the plan.
+    """
+
+    fault: Fault | None
+    deviation: float
+    outputs: int
+    items: int
+
+    @property
+    def ok(self) -> bool:
+        """Whether the replay is right."""
+        return self.fault is None
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __str__(self) -> str:
+        if self.fault is not None:
+            return f"verify FAILED in {self.fault}"
+        return (
+            f"verify passed: {self.outputs} outputs within {self.deviation:.3g} of the eager run, "
+            f"{self.items} values inside the plan"
+        )
+
+    def _repr_html_(self) -> str:
+        color = "#1b7f3b" if self.ok else "#b3261e"
+        return f'<pre style="border-left:4px solid {color};padding-left:8px">{html.escape(str(self))}</pre>'
+
+
+def verified(
+    plan: Plan,
+    inputs: Sequence[Any],
+    recorded: Program | None = None,
+    eager: Sequence[np.ndarray] | None = None,
+) -> Verification:
+    """Return whether a replay for these inputs gives what the function gives, and where it does not.
+
+    Args:
+        plan: to be verified.
+        inputs: the leaves of the arguments.
+        recorded: the program before any rewrite; without it rewriting is not verified.
+        eager: the outputs of the function itself; without them recording is not verified.
+    """
+    program = plan.program
+    drawn_from = generators(program, inputs)
+    with restored(drawn_from):
+        truth = values(program, inputs)
+    limits = allowances(program, inputs, truth)
+    expected, allowed = _outputs(program, truth), [limits[i] for i in program.outputs]
+    fault = None
+    if recorded is not None:
+        with restored(drawn_from):
+            original = values(recorded, inputs)
+        first = allowances(recorded, inputs, original)
+        allowed = [max(a, first[i]) for a, i in zip(allowed, recorded.outputs, strict=True)]
+        fault = _rewriting_fault(recorded, original, program, truth, allowed)
+        expected = _outputs(recorded, original)
+        if fault is None and eager is not None:
+            fault = _difference("recording", expected, eager, allowed)
+    expected = expected if eager is None else list(eager)
+    fault = fault or _running_fault(plan, inputs, truth, limits)
+    replayed, again = _replaying_fault(plan, inputs, expected, allowed)
+    worst = max(map(deviation, replayed, expected), default=0.0)
+    return Verification(fault or again, worst, len(expected), len(truth))
+
+
+def _outputs(program: Program, found: Sequence[np.ndarray]) -> list[np.ndarray]:
+    return [found[i] for i in program.outputs]
+
+
+def fault_at(
+    stage: str, value: str, got: np.ndarray, expected: np.ndarray, allowed: float, hints: tuple[str, ...] = ()
+) -> Fault:
+    """Return the record of a wrong value, by its entry that is furthest off."""
+    if got.shape != expected.shape:
+        hints = (*hints, f"its shape is {got.shape}, not {expected.shape}")
+        return Fault(stage, value, np.nan, np.nan, np.inf, allowed, hints)
+    distances = [deviation(a, b) for a, b in zip(got.reshape(-1, 1), expected.reshape(-1, 1), strict=True)]
+    k = int(np.argmax(distances))
+    if got.size > 1:
+        wrong = sum(d > allowed for d in distances)
+        place = tuple(int(p) for p in np.unravel_index(k, got.shape))
+        hints = (f"{wrong} of {got.size} entries are wrong; the entry is {list(place)}", *hints)
+    numbers = (float(got.flat[k]), float(expected.flat[k]))
+    return Fault(stage, value, *numbers, distances[k], allowed, hints)
+
+
+def raised(stage: str, value: str, error: Exception, hints: tuple[str, ...]) -> Fault:
+    """Return the record of a value that could not be computed."""
+    what = f"{type(error).__name__}: {error}"
+    return Fault(stage, value, np.nan, np.nan, np.inf, 0.0, (what, *hints))
+
+
+def _difference(
+    stage: str, got: Sequence[np.ndarray], expected: Sequence[np.ndarray], allowed: Sequence[float]
+) -> Fault | None:
+    """Return the fault of the first output that is wrong."""
+    for k, (a, b, limit) in enumerate(zip(got, expected, allowed, strict=True)):
+        if deviation(a, b) > limit:
+            return fault_at(stage, f"output {k}", a, b, limit)
+    return None
+
+
+def _rewriting_fault(
+    recorded: Program,
+    original: Sequence[np.ndarray],
+    program: Program,
+    truth: Sequence[np.ndarray],
+    allowed: Sequence[float],
+) -> Fault | None:
+    """Return the fault of the first rewritten item that leads to a wrong output and stands for no recorded value."""
+    got, expected = _outputs(program, truth), _outputs(recorded, original)
+    for k, (a, b, limit) in enumerate(zip(got, expected, allowed, strict=True)):
+        if deviation(a, b) <= limit:
+            continue
+        i = first_without_twin(program, truth, program.outputs[k], original)
+        hints = (f"output {k} follows from it",)
+        if i == program.outputs[k]:
+            return fault_at("rewriting", described(program, i), a, b, limit, ())
+        value = f"{described(program, i)}, which stands for nothing that was recorded;"
+        return fault_at("rewriting", value, a, b, limit, hints)
+    return None
+
+
+def _running_fault(
+    plan: Plan, inputs: Sequence[Any], truth: Sequence[np.ndarray], limits: Sequence[float]
+) -> Fault | None:
+    """Run the plan batch by batch on memory full of nan, and return the fault of the first value that is wrong."""
+    watch = Watch(plan, inputs, truth, limits)
+    for k, batch in enumerate(plan.batches):
+        members = f"batch {k} of {len(plan.batches)}: {len(batch.members)} together"
+        for a in watch.arguments(k):
+            if watch.wrong(a):
+                reader = f"read by {described(plan.program, batch.members[0])} in {members}"
+                hints = (reader, watch.overwritten(a, k))
+                return fault_at(
+                    "running", described(plan.program, a), watch.value(a), truth[a], limits[a], hints
+                )
+        try:
+            watch.run(k)
+        except Exception as error:
+            return raised("running", described(plan.program, batch.members[0]), error, (members,))
+        for i in batch.members:
+            if watch.wrong(i):
+                hints = (members, "its arguments were right when it was computed")
+                return fault_at(
+                    "running", described(plan.program, i), watch.value(i), truth[i], limits[i], hints
+                )
+    for i in plan.program.outputs:
+        if watch.wrong(i):
+            hints = ("at the end", watch.overwritten(i, len(plan.batches)))
+            return fault_at("running", described(plan.program, i), watch.value(i), truth[i], limits[i], hints)
+    return None
+
+
+def _replaying_fault(
+    plan: Plan, inputs: Sequence[Any], expected: Sequence[np.ndarray], allowed: Sequence[float]
+) -> tuple[list[np.ndarray], Fault | None]:
+    """Return what a replay gives after one of other data, and what is wrong with it or becomes wrong by the next."""
+    drawn_from = generators(plan.program, inputs)
+    other = [_other(x) for x in inputs]
+    before = [np.array(x) for x in inputs if isinstance(x, np.ndarray)]
+    try:
+        with restored(drawn_from), suppress(Exception):
+            plan(other)
+        with restored(drawn_from):
+            found = plan(inputs)
+    except Exception as error:
+        return [], raised("replaying", "the whole plan", error, ())
+    kept = [np.array(y) for y in found]
+    with restored(drawn_from), suppress(Exception):
+        plan(other)
+    fault = _difference("replaying", kept, expected, allowed)
+    if fault is None:
+        fault = _difference("replaying (a result changed at the next call)", found, kept, [0.0] * len(kept))
+    arrays = [x for x in inputs if isinstance(x, np.ndarray)]
+    for k, (x, old) in enumerate(zip(arrays, before, strict=True)):
+        if fault is None and deviation(x, old) > 0.0:
+            fault = fault_at(
+                "replaying (an argument was written)", f"array {k} of the arguments", x, old, 0.0
+            )
+    return kept, fault
+
+
+def _other(x: Any) -> Any:
+    """Return other data of the same kind, for floats."""
+    data = getattr(x, "_data", x)
+    if isinstance(data, np.ndarray) and data.dtype.kind == "f":
+        return data * data.dtype.type(0.5) + data.dtype.type(0.1)
+    return 0.5 * data + 0.1 if isinstance(data, float) else data
