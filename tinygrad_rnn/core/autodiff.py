@@ -8,6 +8,7 @@ its rules on the nodes themselves, so that its result is a graph that can be dif
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -173,20 +174,46 @@ def _world(op: Op, node: Node) -> Any:
 
 def _opaque(op: Op, node: Node, g: Any, args: tuple[Any, ...], params: Mapping[str, Any]) -> list[Any]:
     """Return what a user's plain numpy rule gives, held to the shapes of the arguments."""
-    found = op.vjp(g, node._data, *args, **params)  # type: ignore[misc]
+    found = _opaque_found(op, g, node._data, args, params)
+    return [
+        None if c is None or not parent._call.active else parent._admit(c)
+        for parent, c in zip(node._parents, found, strict=True)
+    ]
+
+
+def _opaque_found(op: Op, g: Any, y: Any, args: tuple[Any, ...], params: Mapping[str, Any]) -> Sequence[Any]:
+    found = op.vjp(g, y, *args, **params)  # type: ignore[misc]
     found = found if isinstance(found, (tuple, list)) else (found,)
     if len(found) != len(args):
         raise ValueError(
             f"{op.name}: its vjp must return {len(args)} cotangents, one for each argument, got {len(found)}"
         )
-    result = []
-    for i, (parent, c) in enumerate(zip(node._parents, found, strict=True)):
-        if c is not None and np.shape(c) != parent.shape:
+    for i, (arg, c) in enumerate(zip(args, found, strict=True)):
+        if c is not None and np.shape(c) != np.shape(arg):
             raise ValueError(
-                f"{op.name}: its vjp gave argument {i} of shape {parent.shape} a cotangent of {np.shape(c)}"
+                f"{op.name}: its vjp gave argument {i} of shape {np.shape(arg)} a cotangent of {np.shape(c)}"
             )
-        result.append(None if c is None or not parent._call.active else parent._admit(c))
-    return result
+    return found
+
+
+@functools.lru_cache(maxsize=256)
+def _opaque_cotangent(op: Op, i: int) -> Op:
+    """Return the operation that computes the cotangent of argument ``i`` of an opaque one, itself opaque.
+
+    It is recorded where a first derivative is compiled or differentiated again; the latter is refused by its vjp.
+    """
+
+    def forward(xp: Any, g: Any, y: Any, *args: Any, **params: Any) -> Any:
+        c = _opaque_found(op, g, y, args, params)[i]
+        return np.zeros(np.shape(args[i])) if c is None else c
+
+    return Op(
+        name=f"{op.name}_vjp",
+        symbol=f"{op.symbol}'",
+        forward=forward,
+        vjp=lambda *args, **params: _refuse_opaque(op),
+        doc=f"the cotangent of argument {i} of {op.name}",
+    )
 
 
 def _record_pull(node: Node, g: Node, ledger: Ledger) -> None:
@@ -195,8 +222,10 @@ def _record_pull(node: Node, g: Node, ledger: Ledger) -> None:
         for i, parent in enumerate(node._parents):
             if not parent._call.active or (ledger.wanted is not None and parent not in ledger.wanted):
                 continue
-            _refuse_opaque(op)
-            c = op.cotangent(i, NODES, g, node, node._parents, node._call.params)
+            if op.vjp is not None:
+                c = _opaque_cotangent(op, i)(g, node, *node._parents, **node._call.params)
+            else:
+                c = op.cotangent(i, NODES, g, node, node._parents, node._call.params)
             if c is not None:
                 ledger.add(parent, fit(c, parent))
 
