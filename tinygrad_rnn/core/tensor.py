@@ -10,11 +10,13 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.arrays import ReadOnlyArray, frozen, real_array, taken_in
 from tinygrad_rnn.core.autodiff import array_pull
+from tinygrad_rnn.core.effects import refuse_effect, refuse_gradient
 from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.numpy_functions import FUNCTIONS, UFUNCS, refusal
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
-from tinygrad_rnn.core.variable import MIXED, Variable, recorded, refuse_effect
+from tinygrad_rnn.core.promotion import array_beside, dtype_beside
+from tinygrad_rnn.core.variable import MIXED, Variable, recorded
 
 
 class Tensor(Variable):
@@ -70,6 +72,7 @@ class Tensor(Variable):
     @property
     def grad(self) -> Any:
         """dL/d(self), of the same shape and dtype; zeros until a backward pass was run (see ``has_grad``)."""
+        refuse_gradient()
         return np.zeros(self.shape, dtype=self.dtype) if self._grad is None else self._grad
 
     @grad.setter
@@ -363,25 +366,12 @@ def lift(data: Any, others: tuple[Any, ...] = ()) -> Variable:
         if isinstance(data, Tensor):
             return data
         if RECORDING.get().inputs is not None:
-            return _array_of(data, others)
+            return array_beside(data, others)  # type: ignore[no-any-return]
         raise TypeError(MIXED)
     if data.__class__ in (float, int):
-        dtype = _dtype_beside(others)
+        dtype = dtype_beside(others)
         return Tensor._new(frozen(np.array(data, dtype=dtype)), CONSTANT)  # type: ignore[no-any-return]
     return Tensor._new(taken_in("operand", data, leaf=False), CONSTANT)  # type: ignore[no-any-return]
-
-
-def _dtype_beside(others: tuple[Any, ...]) -> Any:
-    """Return the dtype that a Python number takes beside ``others``."""
-    dtypes = [o.dtype for o in others if isinstance(o, (Tensor, np.ndarray)) and o.dtype.kind == "f"]
-    return np.result_type(*dtypes) if dtypes else np.dtype(np.float64)
-
-
-def _array_of(value: Any, others: tuple[Any, ...]) -> Variable:
-    """Return a traced float as the 0-d Tensor that it is beside ``others``."""
-    array = ops.reshape(ops.stack([value]), ())
-    dtype = _dtype_beside(others)
-    return array if array.dtype == dtype else ops.astype(array, dtype)  # type: ignore[no-any-return]
 
 
 def random(generator: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:

@@ -165,12 +165,18 @@ def value_and_grad(fn: Function, argnums: int | tuple[int, ...] = 0, has_aux: bo
         found = pullback((loss,), (_one(loss, nested),), stop=frozenset(flat), record=nested)
         results = iter(_gathered(found, flat, nested))
         grads = tuple(unflatten(args[n], results) for n in numbers)
-        value = loss if nested else float(loss.item())
+        value = _number(loss) if nested else float(loss.item())
         if has_aux:
             value = (value, aux if nested else unflatten(aux, (plain(x) for _, x in flatten(aux))))
         return value, grads if isinstance(argnums, tuple) else grads[0]
 
     return run
+
+
+def _number(loss: Any) -> Any:
+    """Return the traced loss as the float that it is outside; inside another transformation it stays what it is."""
+    outermost = len(RECORDING.get().transforms) == 1 and RECORDING.get().inputs is not None
+    return ops.item(loss) if outermost and not isinstance(loss, Value) else loss
 
 
 def _with_aux(out: Any) -> tuple[Any, Any]:

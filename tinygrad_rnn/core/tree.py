@@ -17,8 +17,13 @@ class Parameterized(ABC):
         """Return every parameter under its dotted name."""
 
     @abstractmethod
-    def settings(self) -> tuple[Any, ...]:
-        """Return all else that decides what it computes, as something that can be compared and hashed."""
+    def structure(self, data: list[Any], kept: list[Any]) -> list[Any]:
+        """Return all that decides what it computes except the data of its parameters, to be compared and hashed.
+
+        Args:
+            data: the data of each parameter is appended to it, in the order of ``named_parameters``.
+            kept: what is told apart by its identity is appended to it.
+        """
 
     @abstractmethod
     def with_parameters(self, named: Mapping[str, Any]) -> Any:

@@ -10,11 +10,13 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import array_pull
+from tinygrad_rnn.core.effects import refuse_effect, refuse_gradient
 from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.namespaces import NUMPY, SCALAR
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
 from tinygrad_rnn.core.printing import compiled, param_names, print_pull, print_record
-from tinygrad_rnn.core.variable import MIXED, OPERATORS, UNARY_METHODS, Variable, recorded, refuse_effect
+from tinygrad_rnn.core.promotion import array_beside
+from tinygrad_rnn.core.variable import MIXED, OPERATORS, UNARY_METHODS, Variable, recorded
 
 
 class Value(Variable):
@@ -62,6 +64,7 @@ class Value(Variable):
     @property
     def grad(self) -> float:
         """dL/d(self) of the backward passes since the last reset; 0.0 when none was run (see ``has_grad``)."""
+        refuse_gradient()
         return 0.0 if self._grad is None else self._grad
 
     @grad.setter
@@ -126,7 +129,8 @@ class Value(Variable):
         if other is not None and RECORDING.get().inputs is not None:
             return other._apply(op, args, params)  # a traced float beside an array
         if RECORDING.get().inputs is not None and any(isinstance(a, np.ndarray) for a in args):
-            return ops.stack([self])._apply(op, args, params)
+            arrays = [array_beside(a, args) if a.__class__ is Value else a for a in args]
+            return next(a for a in arrays if isinstance(a, Carrier))._apply(op, tuple(arrays), params)
         if other is not None:
             raise TypeError(f"{op.name}: {MIXED}")
         if params and op.bind is None and op in _OWN:

@@ -10,20 +10,11 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import local_vjp, pullback
+from tinygrad_rnn.core.effects import refuse_effect, refuse_gradient
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
 from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
 from tinygrad_rnn.core.hooks import Hook, Note
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Call, Carrier, Op
-
-
-def refuse_effect(what: str) -> None:
-    """Refuse a side effect while a function is traced: a replay would not repeat it."""
-    if RECORDING.get().inputs is not None:
-        raise TraceError(
-            f"{what} inside compile is a side effect, which a replay would not repeat: return the values instead "
-            "(tr.value_and_grad, and an optimizer's pure update)"
-        )
-
 
 MIXED = (
     "a Value and a Tensor cannot be mixed: make a Tensor of Values with tr.ops.stack([...]), "
@@ -145,6 +136,7 @@ class Variable(Carrier):
     @property
     def has_grad(self) -> bool:
         """Whether a gradient was computed (or assigned) since the last reset."""
+        refuse_gradient()
         return self._grad is not None
 
     def register_hook(self, hook: Hook) -> Hook:
