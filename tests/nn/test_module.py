@@ -1,5 +1,6 @@
 """The tree of parameters: names, state, copies, functional calls."""
 
+import collections
 import copy
 import pickle
 
@@ -72,6 +73,30 @@ def test_a_module_that_refers_to_its_parent_is_walked_once():
     assert list(net.named_parameters()) == NAMES
     twin = net.with_parameters(net.state_dict())
     assert twin.layers[0].parent is twin
+
+
+def test_parameters_in_kinds_of_dicts_lists_and_tuples_are_replaced():
+    Two = collections.namedtuple("Two", "a b")
+
+    class Rows(list):
+        pass
+
+    class Held(tr.nn.Module):
+        def __init__(self):
+            leaves = [tr.Tensor(1.0 + k) for k in range(4)]
+            self.ordered = collections.OrderedDict(w=leaves[0])
+            self.default = collections.defaultdict(list, w=leaves[1])
+            self.rows, self.two = Rows([leaves[2]]), Two(leaves[3], "b")
+
+        def __call__(self):
+            return self.ordered["w"] + 2 * self.default["w"] + 3 * self.rows[0] + 4 * self.two.a
+
+    held = Held()
+    assert tr.functional_call(held, dict.fromkeys(held.named_parameters(), np.array(1.0))).item() == 10.0
+    assert list(tr.grad(lambda net: net())(held).values()) == [1.0, 2.0, 3.0, 4.0]
+    twin = held.with_parameters(held.state_dict())
+    assert [type(x) for x in vars(twin).values()] == [type(x) for x in vars(held).values()]
+    assert twin.default["new"] == []
 
 
 def test_zero_grad_forgets_gradients():

@@ -11,7 +11,7 @@ from tests.plan.agreement import assert_replays, assert_same
 from tinygrad_rnn import ops
 from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.tensor import random
-from tinygrad_rnn.core.tree import tree_map
+from tinygrad_rnn.core.tree import flatten, tree_map
 from tinygrad_rnn.plan.compiled import PLANS, compile
 from tinygrad_rnn.train.rules import AdagradRule, AdamRule, RMSpropRule, SGDRule
 
@@ -37,7 +37,7 @@ def counted(fn):
     ("first", "second"),
     [
         ((2.0,), (3.0,)),
-        ((2.0,), (np.float64(3.0),)),
+        ((np.float64(2.0),), (np.float64(3.0),)),
         ((X,), (X + 1,)),
         ((X,), (X.T.copy().T,)),
         ((X,), (np.asfortranarray(X),)),
@@ -45,7 +45,7 @@ def counted(fn):
         ((tr.Tensor(X),), (tr.Tensor(X * 2),)),
         (({"a": X, "b": [1.0, (2.0,)]},), ({"a": X * 2, "b": [4.0, (5.0,)]},)),
     ],
-    ids=["float", "a float of numpy", "array", "layout", "fortran", "Value", "Tensor", "nested"],
+    ids=["float", "floats of numpy", "array", "layout", "fortran", "Value", "Tensor", "nested"],
 )
 def test_other_data_replays_the_same_plan(first, second):
     fn, runs = counted(lambda tree: [ops.tanh(x) for x in leaves_of(tree)])
@@ -73,6 +73,8 @@ def leaves_of(tree):
         (None, 0),
         (b"a", "a"),
         (1, 1.0),
+        (2.0, np.float64(2.0)),
+        (0j, -0j),
         (X, X[:2]),
         (X, X.astype(np.float32)),
         (np.arange(3), np.arange(3.0)),
@@ -200,11 +202,69 @@ def test_an_input_that_is_not_used_changes_nothing():
     assert replay(3.0, np.inf) == 6.0
 
 
-def test_values_give_floats_and_tensors_of_no_axes_numbers():
+def test_values_give_floats_and_tensors_of_no_axes_arrays():
     y, z = compile(lambda a, b: (a * 2, b.sum()))(1.5, X)
     assert type(y) is float
-    assert np.shape(z) == ()
+    assert type(z) is np.ndarray
+    assert z.shape == ()
     assert z == pytest.approx(X.sum(), rel=1e-13)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_the_kinds_of_results_are_those_of_the_eager_run(dtype):
+    """A loss is a float in either precision; a gradient has its argument's kind, be it an array of no axes."""
+
+    def loss(p, x):
+        y = (x @ p["w"] * p["scale"]).sum()
+        return y * y, {"sum": y, "twice": p["scale"] * 2.0}
+
+    arguments = {"w": W.astype(dtype), "scale": np.array(1.5, dtype)}, X.astype(dtype)
+    eager = tr.value_and_grad(loss, has_aux=True)
+    found, expected = compile(eager)(*arguments), eager(*arguments)
+    assert_same(found, expected)
+    for (path, a), (_, b) in zip(flatten(found), flatten(expected), strict=True):
+        assert type(a) is type(b), path
+    assert type(found[0][0]) is float
+
+
+def test_a_loss_in_compile_is_the_float_that_it_is_outside():
+    """A float gives way to float32; and a compiled function may go on computing with it."""
+    w = W.astype(np.float32)
+    for fn in (
+        lambda w, scale: tr.value_and_grad(lambda w: (w * w).sum())(w)[0] * w,
+        lambda w, scale: tr.grad(lambda w: tr.value_and_grad(lambda w: (w * w).sum() * scale)(w)[0])(w),
+    ):
+        found = compile(fn)(w, 2.0)
+        assert found.dtype == np.float32
+        np.testing.assert_allclose(found, plain(fn(tr.Tensor(w), 2.0)), rtol=1e-5)
+
+
+PROMOTED = {
+    "times a node": lambda s, x: s * x,
+    "a node times": lambda s, x: x * s,
+    "computed": lambda s, x: x * (s * 2.0 + 1.0),
+    "operation": lambda s, x: ops.add(x, s),
+    "array": lambda s, x: s * np.ones(3, np.float32),
+    "array on the left": lambda s, x: np.ones(3, np.float32) - s,
+    "array without axes": lambda s, x: s * np.array(2.0, np.float32),
+    "where": lambda s, x: ops.where(x > 0, s, x),
+    "power": lambda s, x: x**s,
+    "a float of tanh": lambda s, x: x * ops.tanh(s),
+}
+
+
+@pytest.mark.parametrize("fn", PROMOTED.values(), ids=PROMOTED)
+@pytest.mark.parametrize("number", [2.0, np.float64(2.0), np.float32(2.0)], ids=lambda x: type(x).__name__)
+def test_a_number_beside_float32_promotes_as_in_numpy(fn, number):
+    x = tr.Tensor(np.array([1.0, 2.0, 3.0], np.float32))
+    expected = np.asarray(plain(fn(number, x)))
+    found = compile(fn)(number, x)
+    assert (found.dtype, found.shape) == (expected.dtype, expected.shape)
+    np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+def test_dividing_by_a_zero_of_numpy_does_not_warn():
+    assert compile(lambda x: 1.0 / x)(np.float64(0.0)) == np.inf
 
 
 # --- what the function closes over
@@ -278,6 +338,80 @@ def test_settings_of_a_module_decide():
     for how in ("tanh", "relu"):
         cell = tr.nn.RNNCell(3, 3, nonlinearity=how, rng=np.random.default_rng(0))
         assert_same(replay(cell, X), run(cell, X))
+
+
+def test_a_method_can_be_compiled():
+    class Net(tr.nn.Module):
+        def __init__(self, seed):
+            self.w, self.sign = tr.Tensor(W * seed), 1.0
+
+        @compile
+        def __call__(self, x):
+            runs.append(1)
+            return ops.tanh(x @ self.w) * self.sign
+
+        @compile
+        def step(self, x, lr=0.1):
+            """One step."""
+            value, gradient = tr.value_and_grad(lambda net: (net(x) ** 2).sum())(self)
+            return value, {"w": self.w - lr * gradient["w"]}
+
+    runs = []
+    one, two = Net(1), Net(2)
+    assert_same(one(X), np.tanh(X @ W))
+    assert_same(two(X), np.tanh(X @ (2 * W)))
+    assert len(runs) == 1
+    one.sign = -1.0
+    assert_same(one(X), -np.tanh(X @ W))
+    assert Net.step.__doc__ == "One step."
+    assert_same(one.step(X, lr=0.2), Net.step.fn(one, X, lr=0.2))
+    assert_same(Net.step(two, X), two.step(X))
+    assert_same(tr.grad(lambda x: two(x).sum())(X), tr.grad(lambda x: ops.tanh(x @ two.w).sum())(X))
+
+
+def test_a_method_of_an_object_that_is_no_module_is_refused():
+    class Model:
+        @compile
+        def forward(self, x):
+            return x * 2.0
+
+    with pytest.raises(tr.TraceError, match="type Model is neither data"):
+        Model().forward(1.0)
+
+
+CUBE = tr.Op(name="cube", symbol="x³", forward=lambda xp, x: x * x * x, vjp=lambda g, y, x: 3 * g * x * x)
+SCALED = tr.Op(
+    name="scaled",
+    symbol="sc",
+    forward=lambda xp, x, k, table: x * k + table[0],
+    vjp=lambda g, y, x, k, table: (g * k, (g * x).sum(), None),
+)
+
+
+def test_an_opaque_operation_is_differentiated_once_in_a_plan():
+    def loss(p, x):
+        y = SCALED(CUBE(x @ p["w"]), p["k"], np.arange(3))
+        return (ops.tanh(y) * CUBE(y)).sum()
+
+    p = {"w": W, "k": np.array(0.3)}
+    assert_replays(tr.value_and_grad(loss), (p, X), (tree_map(lambda a: np.asarray(a * 2), p), X * 0.5))
+    assert_replays(tr.grad(CUBE), (2.0,), (3.0,))
+    assert_replays(tr.grad(lambda x: CUBE(x).sum()), (X.astype(np.float32),), (X[::-1].astype(np.float32),))
+
+
+@pytest.mark.parametrize(
+    "twice",
+    [
+        lambda x: tr.grad(tr.grad(CUBE))(x),
+        lambda x: tr.hvp(CUBE, x, 1.0),
+        lambda x: tr.jvp(CUBE, x, 1.0),
+        lambda x: tr.hessian(CUBE)(x),
+    ],
+)
+def test_an_opaque_operation_is_not_differentiated_twice(twice):
+    for run in (twice, compile(twice)):
+        with pytest.raises(TypeError, match=r"cube.* is opaque"):
+            run(2.0)
 
 
 class Scaled(tr.nn.Module):

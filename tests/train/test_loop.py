@@ -113,11 +113,11 @@ def test_the_gradient_ends_at_the_beginning_of_a_chunk():
         seen.append(state)
         return result
 
-    Trainer(model, noting, SGD(model, lr=0.0), carry=True).fit(chunks, 2, progress=False)
+    Trainer(model, noting, SGD(model, lr=0.0), carry=True, eager=True).fit(chunks, 2, progress=False)
     for name, param in model.named_parameters().items():
         np.testing.assert_allclose(param.grad, expected[name], rtol=1e-12, atol=1e-15)
     assert seen[0] is None
-    assert seen[1].parents == ()
+    assert isinstance(seen[1], np.ndarray)
 
 
 def test_graphs_are_freed_without_the_garbage_collector():

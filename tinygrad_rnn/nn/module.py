@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Self
 
 import numpy as np
 
 from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.graph import Node
+from tinygrad_rnn.core.op import LEAF
 from tinygrad_rnn.core.tree import Parameterized
 from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.inputs import real
+
+_BY_VALUE = frozenset([int, bool, str, bytes, type(None)])
 
 
 class Module(Parameterized):
@@ -67,12 +70,19 @@ class Module(Parameterized):
         for name, leaf in own.items():
             leaf.data = items[name].data
 
-    def settings(self) -> tuple[Any, ...]:
-        """Return what, besides its parameters, decides what the module computes: each attribute under its path.
+    def structure(self, data: list[Any], kept: list[Any]) -> list[Any]:
+        """Return what decides what the module computes, besides the data of its parameters, as a flat list.
 
-        Numbers and texts count by value, anything else by identity.
+        Classes, names, numbers, texts, shapes and dtypes count by value, whatever else an attribute holds by identity;
+        an object that occurs twice is told from two equal ones.
+
+        Args:
+            data: the data of each parameter is appended to it, in the order of ``named_parameters``.
+            kept: what counts by its identity is appended to it, to be kept alive as long as the list is in use.
         """
-        return tuple(_settings(self, "", set()))
+        key: list[Any] = []
+        _describe(self, key, data, kept, {})
+        return key
 
     def with_parameters(self, named: Mapping[str, Any]) -> Self:
         """Return a shallow copy of the module tree that holds ``named`` in place of its own.
@@ -126,18 +136,40 @@ def _leaves(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Node]]:
         yield from _leaves(child, f"{path}.{key}" if path else key, seen)
 
 
-def _settings(item: Any, path: str, seen: set[int]) -> Iterator[tuple[str, Any]]:
-    if isinstance(item, (int, float, str, bytes, type(None))):
-        yield path, item
-        return
-    if id(item) in seen:
-        return
-    seen.add(id(item))
-    if isinstance(item, (Module, dict, list, tuple)):
-        for key, child in _children(item):
-            yield from _settings(child, f"{path}.{key}" if path else key, seen)
-    elif not (isinstance(item, Variable) and item.kind == "leaf"):
-        yield path, id(item)
+def _describe(item: Any, key: list[Any], data: list[Any], kept: list[Any], seen: dict[int, int]) -> None:
+    """Append the parts of a module or container. Each is read in the light of those before it: a class comes first."""
+    seen[id(item)] = len(seen)
+    if isinstance(item, (list, tuple)):
+        key += (item.__class__, len(item))
+        children: Iterable[Any] = item
+    else:
+        named = item if isinstance(item, dict) else vars(item)
+        names = tuple(named)
+        key += (
+            (item.__class__, names) if named is not item else (item.__class__, names, tuple(map(type, names)))
+        )
+        children = named.values()
+    for child in children:
+        cls = child.__class__
+        if cls in _BY_VALUE:
+            key += (cls, child)
+        elif isinstance(child, float):
+            key += (cls, child or str(child))  # -0.0 is another number than 0.0, and equal to it
+        elif (at := seen.get(id(child))) is not None:
+            key.append(at)
+        elif isinstance(child, Variable) and child._call is LEAF:
+            seen[id(child)] = len(seen)
+            data.append(child._data)
+            key += (cls, child.shape, child.dtype)
+        elif isinstance(child, (Module, dict, list, tuple)):
+            _describe(child, key, data, kept, seen)
+        elif isinstance(child, (int, str, bytes)):
+            key += (cls, child)
+        elif isinstance(child, (set, frozenset)):
+            key += (cls, frozenset(child))
+        else:
+            kept.append(child)
+            key += (cls, id(child))
 
 
 def _replaced(item: Any, replacements: dict[int, Any], memo: dict[int, Any]) -> Any:
@@ -150,16 +182,17 @@ def _replaced(item: Any, replacements: dict[int, Any], memo: dict[int, Any]) -> 
         memo[id(item)] = new = copy.copy(item)
         vars(new).update({key: _replaced(child, replacements, memo) for key, child in vars(item).items()})
         return new
-    if type(item) is dict:
-        memo[id(item)] = mapping = dict(item)
+    if isinstance(item, dict):
+        memo[id(item)] = mapping = copy.copy(item)
         mapping.update({key: _replaced(child, replacements, memo) for key, child in item.items()})
         return mapping
-    if type(item) is list:
-        memo[id(item)] = items = list(item)
+    if isinstance(item, list):
+        memo[id(item)] = items = copy.copy(item)
         items[:] = [_replaced(child, replacements, memo) for child in item]
         return items
-    if type(item) is tuple:
-        return tuple(_replaced(child, replacements, memo) for child in item)
+    if isinstance(item, tuple):
+        parts = [_replaced(child, replacements, memo) for child in item]
+        return item._make(parts) if hasattr(item, "_make") else type(item)(parts)
     return item
 
 

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import functools
 import threading
+import types
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.core.errors import TraceError
 from tinygrad_rnn.core.graph import RECORDING
-from tinygrad_rnn.core.op import Carrier
-from tinygrad_rnn.core.tree import Parameterized, flatten, unflatten
 from tinygrad_rnn.plan.plan import Plan
-from tinygrad_rnn.plan.trace import Output, trace
+from tinygrad_rnn.plan.result import builder
+from tinygrad_rnn.plan.signature import signature
+from tinygrad_rnn.plan.trace import trace
 
 PLANS = 32  # kept for each compiled function; the one unused for longest goes first
 
@@ -56,81 +57,59 @@ class Compiled:
     def __init__(self, fn: Callable[..., Any]) -> None:
         functools.update_wrapper(self, fn, updated=())
         self.fn = fn
-        self._plans: OrderedDict[Any, tuple[Plan, Any, Any]] = OrderedDict()
+        self._replays: OrderedDict[Any, _Replay] = OrderedDict()
+        self._latest: tuple[Any, _Replay | None] = (None, None)
         self._lock = threading.Lock()
+
+    def __get__(self, instance: Any, owner: type | None = None) -> Any:
+        """Return the compiled method of ``instance``, which is its first argument: a Module, say."""
+        return self if instance is None else types.MethodType(self, instance)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what ``fn`` returns for these arguments."""
         if RECORDING.get().transforms:
             return self.fn(*args, **kwargs)
-        leaves: list[Any] = []
-        key = _signature((args, kwargs), leaves)
-        with self._lock:
-            found = self._plans.get(key)
-            if found is not None:
-                self._plans.move_to_end(key)
-        if found is None:
-            found = self._record(key, args, kwargs)
-        plan, result, _ = found
-        return _rebuilt(result, plan([_data(x) for x in leaves]))
+        data: list[Any] = []
+        kept: list[Any] = []
+        key = signature(args, kwargs, data, kept)
+        latest, replay = self._latest
+        if replay is None or key != latest:  # comparing costs less than hashing
+            replay = self._found(key, args, kwargs, kept)
+        return replay.rebuild(replay.plan(data))
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
         """Return the plan for these arguments, recording it if need be."""
-        key = _signature((args, kwargs), [])
-        return (self._plans.get(key) or self._record(key, args, kwargs))[0]
+        kept: list[Any] = []
+        return self._found(signature(args, kwargs, [], kept), args, kwargs, kept).plan
 
-    def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> tuple[Plan, Any, Any]:
-        traced = trace(self.fn, args, kwargs)
-        found = Plan(traced.program), traced.result, traced.kept
+    def _found(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
+        """Return the replay for a signature, recording it if there is none; it becomes the latest."""
         with self._lock:
-            self._plans[key] = found
-            while len(self._plans) > PLANS:
-                self._plans.popitem(last=False)
-        return found
+            replay = self._replays.get(key)
+            if replay is not None:
+                self._replays.move_to_end(key)
+        if replay is None:
+            replay = self._record(key, args, kwargs, kept)
+        self._latest = key, replay
+        return replay
+
+    def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
+        traced = trace(self.fn, args, kwargs)
+        replay = _Replay(Plan(traced.program), builder(traced.result), kept)
+        with self._lock:
+            self._replays[key] = replay
+            while len(self._replays) > PLANS:
+                self._replays.popitem(last=False)
+        return replay
 
 
-def _signature(tree: Any, leaves: list[Any]) -> Any:
-    """Return what decides whether a plan fits these arguments, and append their leaves to ``leaves``."""
-    if isinstance(tree, Parameterized):
-        named = tree.named_parameters()
-        return type(tree), tree.settings(), tuple((k, _signature(v, leaves)) for k, v in named.items())
-    if isinstance(tree, Mapping):
-        return "dict", tuple((k, _signature(v, leaves)) for k, v in tree.items())
-    if isinstance(tree, (list, tuple)):
-        return type(tree), tuple(_signature(x, leaves) for x in tree)
-    leaves.append(tree)
-    if isinstance(tree, float):  # a np.float64 is one
-        return float
-    if isinstance(tree, (Carrier, np.ndarray, np.number)):
-        return type(tree), tree.shape, tree.dtype  # type: ignore[union-attr]
-    if isinstance(tree, np.random.Generator):
-        return np.random.Generator, next(k for k, x in enumerate(leaves) if x is tree)  # one passed twice?
-    if isinstance(tree, (int, bool, str, bytes, complex, type(None), np.generic)):
-        return type(tree), tree
-    if callable(tree) or isinstance(tree, np.dtype):
-        return type(tree), id(tree)
-    raise TraceError(
-        f"compile: an argument of type {type(tree).__name__} is neither data (arrays, floats, nodes, modules) nor "
-        "static (ints, bools, texts, None, functions); pass what it holds as a dict, list or (named) tuple"
-    )
+@dataclass(frozen=True, slots=True)
+class _Replay:
+    """A plan, what makes the function's result of its outputs, and the objects that its signature knows by identity."""
 
-
-def _data(x: Any) -> Any:
-    return x._data if isinstance(x, Carrier) else x  # type: ignore[attr-defined]
-
-
-def _rebuilt(result: Any, outputs: list[np.ndarray]) -> Any:
-    """Return the function's result with arrays and numbers in the place of its traced leaves."""
-    if isinstance(result, Output):
-        return _made(result, outputs)
-    return unflatten(result, iter([_made(x, outputs) for _, x in flatten(result)]))
-
-
-def _made(x: Any, outputs: list[np.ndarray]) -> Any:
-    if isinstance(x, Output):
-        y = outputs[x.index]
-        return float(y) if x.number else y[()] if y.ndim == 0 else y
-    return np.array(x) if isinstance(x, np.ndarray) else x
+    plan: Plan
+    rebuild: Callable[[list[np.ndarray]], Any]
+    kept: list[Any]
 
 
 __all__ = ["Compiled", "compile"]
