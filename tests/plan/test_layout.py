@@ -58,7 +58,7 @@ def test_what_is_stacked_lies_side_by_side():
     plan = compile(tr.grad(fn)).plan(np.eye(70) * 0.5, np.ones((6, 2, 70)))
     kernels = [i.kernel for i in plan.instructions]
     assert kernels.count("gemm") == 5 + 4 + 1
-    assert "copy" not in kernels
+    assert kernels.count("copy") == 1  # w transposed
 
 
 def test_two_arenas_share_nothing():

@@ -16,6 +16,7 @@ from tinygrad_rnn.plan.lowering import Lowering
 from tinygrad_rnn.plan.memory import LINE, allocated
 from tinygrad_rnn.plan.program import Program, simplified
 from tinygrad_rnn.plan.schedule import Order, scheduled
+from tinygrad_rnn.plan.turning import turned
 from tinygrad_rnn.plan.windows import mapped
 
 
@@ -39,11 +40,12 @@ class Plan:
         self.batches, links = oriented(self.program, scheduled(order), order.base)
         self.layout = Layout(self.program, links, order.base)
         lowering = Lowering(self.program, self.layout)
-        self.ends = []
+        ends = []
         for batch in self.batches:
             lowering.lower(batch)
-            self.ends.append(len(lowering.instructions))
-        self.instructions, self.constants = lowering.instructions, lowering.constants
+            ends.append(len(lowering.instructions))
+        self.instructions, self.ends = turned(lowering.instructions, ends, self.layout.add)
+        self.constants = lowering.constants
         self.starts, self.bytes = self._allocated()
         self._idle: list[Arena] = []
 
