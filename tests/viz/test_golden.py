@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
@@ -30,6 +31,16 @@ def four_totals():
     return totals
 
 
+def recurrence_plan():
+    """The plan of 12 steps of a recurrence with a readout; what planners do to gradients changes more often."""
+
+    def outputs(w, u, v, xs):
+        net = tr.unroll(lambda x, h: tr.ops.tanh(x @ w + h @ u), xs, state=np.zeros(4))
+        return net.each(lambda h: h @ v, name="y")
+
+    return tr.compile(outputs).plan(np.ones((3, 4)), np.ones((4, 4)), np.ones((4, 2)), np.ones((12, 3)))
+
+
 DRAWINGS = {
     "four-chains-op": lambda: tr.draw(four_totals()),
     "scalar-rnn-op": lambda: tr.draw(scalar_rnn(3)),
@@ -41,6 +52,7 @@ DRAWINGS = {
     "lstm-op": lambda: tr.draw(cell_loss("LSTMCell", 2)),
     "lstm-rolled": lambda: tr.draw(cell_loss("LSTMCell", 3), level="rolled"),
     "stack-step": lambda: tr.draw(stack_loss("GRU", 2), level="step"),
+    "recurrence-plan": lambda: tr.draw(recurrence_plan()),
     "xor-op": lambda: tr.draw(xor_loss()),
 }
 

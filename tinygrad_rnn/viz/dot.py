@@ -85,8 +85,8 @@ class Canvas:
         """Put down a line that only moves things: an invisible node or edge, a row."""
         (self._in(frame) if frame else self._loose).append(line + "\n")
 
-    def lines(self, notices: Sequence[str], scaled: bool) -> list[str]:
-        """Return the body of the digraph; ``scaled``: with the legend of the gradient's colors."""
+    def lines(self, notices: Sequence[str], scaled: bool, colored: str = "gradient magnitude") -> list[str]:
+        """Return the body of the digraph; ``scaled``: with the legend of the colors, which stand for ``colored``."""
         short_cuts = f",{_SHORT_CUTS}" if self.quick else ""
         head = [
             f'graph [rankdir={self.rankdir},newrank=true,fontname="{FONT}",fontsize=11,fontcolor="{MUTED}"'
@@ -94,10 +94,10 @@ class Canvas:
             f'node [fontname="{FONT}",fontsize=11,fontcolor="{INK}",color="{LINE}",{_BOX}]\n',
             f'edge [fontname="{FONT}",fontsize=9,fontcolor="{MUTED}",arrowsize=0.6]\n',
         ]
-        return [*head, self._caption(notices, scaled), *self._nested(), *self._loose]
+        return [*head, self._caption(notices, colored if scaled else ""), *self._nested(), *self._loose]
 
-    def _caption(self, notices: Sequence[str], scaled: bool) -> str:
-        rows = legend(self.palette.scale) if scaled else ""
+    def _caption(self, notices: Sequence[str], colored: str) -> str:
+        rows = legend(self.palette.scale, colored) if colored else ""
         span = f' colspan="{rows.count("<td")}"' if rows else ""
         rows += "".join(
             f"<tr><td{span}>{marked_up(shown(notice, _LONGEST_NOTICE))}</td></tr>" for notice in notices

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.oplevel import OpLevel, Wish
+from tinygrad_rnn.viz.planlevel import draw_plan
 from tinygrad_rnn.viz.rolled import RolledLevel
 from tinygrad_rnn.viz.scalar import scalar_graph
 from tinygrad_rnn.viz.source import graph_of
@@ -28,7 +30,10 @@ def draw(
     reads "not computed".
 
     Args:
-        x: a Value or Tensor, a list of them, a ``Graph``, or what ``unroll`` or ``scalarize`` returned.
+        x: a Value or Tensor, a list of them, a ``Graph``, or what ``unroll`` or ``scalarize`` returned. A ``Plan`` is
+            drawn in its own way, whatever the other arguments: one box for all operations that could run as one, with
+            how many of them run together and how often; a frame for each recurrence; dashed what is carried from one
+            of its rounds to the next; the color stands for arithmetic.
         level: ``"op"`` every operation, in a frame for each time step; ``"step"`` one box for each cell and step;
             ``"scalar"`` the same network in single numbers; ``"rolled"`` the network with its cycle and a delay.
         fold: ``"auto"`` folds the middle of a sequence of more than 8 steps; True of any of more than 4; False never;
@@ -51,6 +56,8 @@ def draw(
     """
     if level not in LEVELS:
         raise ValueError(f"draw: level={level!r} is unknown; legal: {', '.join(map(repr, LEVELS))}")
+    if isinstance(x, Plan):
+        return draw_plan(x)
     graph = graph_of(x)
     if level == "scalar":
         graph = scalar_graph(graph)

@@ -31,7 +31,7 @@ def graph_of(x: Any) -> Graph:
     for leaf in found:
         if not isinstance(leaf, Carrier):
             raise TypeError(
-                "draw: needs a Value or Tensor, a list of them, a Graph, or what unroll or scalarize returned; "
+                "draw: needs a Value or Tensor, a list of them, a Graph, a Plan, or what unroll or scalarize returned; "
                 f"got {type(leaf).__name__}"
             )
     if not found:

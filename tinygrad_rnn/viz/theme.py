@@ -104,8 +104,8 @@ class Palette:
         return EDGE_RAMP[level], WIDTHS[level]
 
 
-def legend(scale: Scale) -> str:
-    """Return the legend as one row of an HTML-like table; numbers only, no text of the user's."""
+def legend(scale: Scale, what: str = "gradient magnitude") -> str:
+    """Return the legend as one row of an HTML-like table; ``what`` is colored, and no text of the user's."""
     if not scale.high:
         return ""
     edges = (scale.low, *scale.bounds) if scale.bounds else (scale.high,)
@@ -114,4 +114,4 @@ def legend(scale: Scale) -> str:
         f'<td bgcolor="{color}" width="52"><font color="{INK if i < 5 else PAPER}">{edge:.0e}</font></td>'
         for i, (color, edge) in enumerate(zip(colors, edges, strict=True))
     )
-    return f"<tr><td>gradient magnitude, from&nbsp;</td>{cells}<td>&nbsp;to {scale.high:.0e}</td></tr>"
+    return f"<tr><td>{what}, from&nbsp;</td>{cells}<td>&nbsp;to {scale.high:.0e}</td></tr>"
