@@ -74,6 +74,8 @@ def test_a_partial_sum_that_is_a_result_too_is_kept():
         b = a + ops.tanh(x)
         return a, b, b + a + b, b * a
 
+    items = compile(fn).plan(np.ones(3)).program.items
+    assert sorted(len(item.args) for item in items if item.op in (ops.add, ops.add_n)) == [2, 2, 3]
     assert_replays(fn, (np.ones(3),), (np.zeros(3),))
 
 
@@ -88,3 +90,51 @@ def test_a_program_without_any_operation():
     assert_replays(lambda x: {}, (np.ones(3),))
     assert_replays(lambda x: x, (np.ones(3),), (np.zeros(3),))
     assert_replays(lambda: tr.constant(np.ones(2)) * 2.0, ())
+
+
+def test_a_piece_of_a_whole_can_be_read_in_another_shape():
+    """Its rows lie apart in the whole, so that its entries in another shape are no view of it."""
+
+    def fn(x):
+        piece = ops.tanh(x)
+        return (
+            ops.concatenate([piece, x], axis=1),
+            piece.reshape(6) * 2.0,
+            ops.stack([piece, ops.sin(x)], axis=-1),
+        )
+
+    x = np.linspace(0.1, 1, 6).reshape(2, 3)
+    assert_replays(fn, (x,), (x + 1,))
+
+
+def test_a_sum_over_axes_of_length_one_is_no_operation():
+    fn = lambda x: ops.sum(x[None, ..., None], axis=(0, 2)) * 2.0  # noqa: E731
+    assert operations(fn, np.ones(3))[ops.sum] == 0
+    assert_replays(fn, (np.ones(3),), (np.arange(3.0),))
+    assert_replays(lambda x: ops.sum(x, axis=0), (np.ones((1, 3)),))
+    assert operations(lambda x: ops.sum(x), np.ones((1, 2)))[ops.sum] == 1
+
+
+def test_pieces_of_two_arrays_are_computed_once():
+    """Both cotangents consist of the same piece and one of their own: no zeros are added up."""
+
+    def fn(x, y):
+        one, two = ops.split(x, 2), ops.split(y, 2)
+        return ops.sum(ops.tanh(one[0] + two[0]) * 2.0 + ops.sin(one[1]) * ops.exp(two[1]))
+
+    calls = [(np.linspace(0.1, k, 6), np.linspace(1, 2, 6)) for k in (1, 2)]
+    found = operations(tr.grad(fn, argnums=(0, 1)), *calls[0])
+    assert found[ASSEMBLE] == 2
+    assert found[ops.add] + found[ops.add_n] == 1  # the arguments of tanh
+    assert_replays(tr.value_and_grad(fn, argnums=(0, 1)), *calls)
+
+
+def test_a_long_sum_may_be_chained_on_either_side():
+    def fn(x):
+        left, right = ops.sin(x[0]), ops.sin(x[0])
+        for t in range(1, 9):
+            left, right = left + ops.cos(x[t]), ops.cos(x[t]) + right
+        return left, right
+
+    assert operations(fn, np.ones((9, 2)))[ops.add] == 0
+    assert_replays(fn, (np.arange(18.0).reshape(9, 2),))

@@ -2,52 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.op import NO_PARAMS
-from tinygrad_rnn.plan.program import Item, Program, alive, kind_of, with_args
+from tinygrad_rnn.plan.draft import Draft
+from tinygrad_rnn.plan.program import Item, Program, kind_of, operation
 from tinygrad_rnn.plan.schedule import Order
 
 
 def hoisted(program: Program) -> Program:
-    """Return the program with ``p + (c + b)`` as ``(p + b) + c`` where c alone belongs to a recurrence.
+    """Return the program with what need not run step by step outside of its recurrences."""
+    order = Order(program)
+    if not order.recurrent:
+        return program
+    draft = Draft(program)
+    hoist_sums(draft, Recurrences(order))
+    return draft.finished()
+
+
+class Recurrences:
+    """Which values belong to which recurrence."""
+
+    def __init__(self, order: Order) -> None:
+        self.component = [c if c in order.recurrent else -1 for c in [order.component[b] for b in order.base]]
+
+    def __getitem__(self, i: int) -> int:
+        """Return the number of the recurrence that item i belongs to, -1 where it belongs to none."""
+        return self.component[i] if i < len(self.component) else -1
+
+
+def hoist_sums(draft: Draft, inside: Recurrences) -> None:
+    """Make ``p + (c + b)`` into ``(p + b) + c`` where c alone belongs to a recurrence.
 
     The inner sum of all steps is then one operation; the recurrence has one operation less in each step.
     """
-    order = Order(program)
-
-    def inside(i: int) -> bool:
-        return order.component.get(order.base[i]) in order.recurrent
-
-    users = program.users()
-    items: list[Item] = []
-    new: list[int] = []
-    for item in program.items:
-        found = _split(program, item, inside, users) if item.op is ops.add else None
-        if found is not None:
-            p, b, c = (new[i] for i in found)
-            items.append(Item("op", ops.add, NO_PARAMS, (p, b), item.shape, item.dtype, item.scope))
-            items.append(
-                Item("op", ops.add, NO_PARAMS, (len(items) - 1, c), item.shape, item.dtype, item.scope)
-            )
-        else:
-            items.append(with_args(item, tuple(new[a] for a in item.args)))
-        new.append(len(items) - 1)
-    return alive(Program(items, tuple(new[i] for i in program.outputs)))
+    for i, item in enumerate(list(draft.items)):
+        if item.op is ops.add and inside[i] >= 0 and draft.uses[i]:
+            found = _split(draft, item, inside)
+            if found is not None:
+                p, b, c = found
+                outer = draft.insert(i, operation(ops.add, (p, b), item))
+                draft.replace(i, operation(ops.add, (outer, c), item))
 
 
-def _split(
-    program: Program, item: Item, inside: Callable[[int], bool], users: list[list[int]]
-) -> tuple[int, int, int] | None:
+def _split(draft: Draft, item: Item, inside: Recurrences) -> tuple[int, int, int] | None:
     """Return (p, b, c) of ``p + (c + b)`` with c in a recurrence, p and b outside, else None."""
+    items = draft.items
     for p, q in (item.args, item.args[::-1]):
-        inner = program.items[q]
-        if inside(p) or inner.op is not ops.add or len(users[q]) != 1 or q in program.outputs:
-            continue
-        if kind_of(program.items[p]) != kind_of(item):
+        inner = items[q]
+        if (
+            inside[p] >= 0
+            or inner.op is not ops.add
+            or draft.uses[q] != 1
+            or kind_of(items[p]) != kind_of(item)
+        ):
             continue
         for c, b in (inner.args, inner.args[::-1]):
-            if program.items[b].dtype == item.dtype and inside(c) and not inside(b):
+            if items[b].dtype == item.dtype and inside[c] >= 0 and inside[b] < 0:
                 return p, b, c
     return None

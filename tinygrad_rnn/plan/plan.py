@@ -14,8 +14,9 @@ from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import oriented
 from tinygrad_rnn.plan.lowering import Lowering
 from tinygrad_rnn.plan.memory import LINE, allocated
-from tinygrad_rnn.plan.program import Program, simplified
+from tinygrad_rnn.plan.program import Program
 from tinygrad_rnn.plan.schedule import Order, scheduled
+from tinygrad_rnn.plan.simplify import simplified
 from tinygrad_rnn.plan.turning import turned
 from tinygrad_rnn.plan.windows import mapped
 

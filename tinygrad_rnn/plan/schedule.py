@@ -11,8 +11,10 @@ weight gradients; only the recurrence itself runs step by step. Nothing here kno
 from __future__ import annotations
 
 import re
-from collections.abc import Hashable, Iterable, Sequence
+from collections import Counter
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import Slice
@@ -31,21 +33,26 @@ class Batch:
     members: tuple[int, ...]
 
 
-def views(program: Program) -> list[bool]:
-    """Return which items are another reading of their argument's memory, and so cost nothing."""
-    contiguous: list[bool] = []
-    result: list[bool] = []
+def bases(program: Program) -> list[int]:
+    """Return for each item the one whose memory it reads: itself, unless it is another reading of its argument."""
+    base: list[int] = []
+    contiguous = [True] * len(program.items)
     for item in program.items:
-        view, flat = False, True
-        if item.op is ops.transpose:
-            view, flat = True, False
-        elif item.op is ops.reshape:
-            view = contiguous[item.args[0]]
-        elif item.op is ops.getitem and len(item.args) == 1:
-            view, flat = True, contiguous[item.args[0]] and _leading(item.params["key"])
-        result.append(view)
-        contiguous.append(flat)
-    return result
+        if item.op is ASSEMBLE:
+            for piece, key in zip(item.args, item.params["keys"], strict=True):
+                contiguous[piece] = _leading(key)
+    for i, item in enumerate(program.items):
+        op, source = item.op, i
+        if op is ops.transpose:
+            source, contiguous[i] = item.args[0], False
+        elif op is ops.reshape:
+            if contiguous[item.args[0]]:
+                source = item.args[0]
+        elif op is ops.getitem and len(item.args) == 1:
+            source = item.args[0]
+            contiguous[i] = contiguous[source] and _leading(item.params["key"])
+        base.append(i if source == i else base[source])
+    return base
 
 
 def _leading(key: Sequence[object]) -> bool:
@@ -60,9 +67,10 @@ def _leading(key: Sequence[object]) -> bool:
 def scheduled(order: Order) -> list[Batch]:
     """Return the batches in an order in which they can run."""
     groups: dict[tuple[int, int, int], list[int]] = {}
+    component, level, classes = order.component, order.level, order.classes
     for i in order.work:
-        groups.setdefault((order.component[i], order.level[i], order.classes[i]), []).append(i)
-    return [Batch(tuple(members)) for _, members in sorted(groups.items())]
+        groups.setdefault((component[i], level[i], classes[i]), []).append(i)
+    return [Batch(tuple(groups[key])) for key in sorted(groups)]
 
 
 class Order:
@@ -71,89 +79,120 @@ class Order:
     Attributes:
         work: the items that must be computed; views and assembled values cost nothing.
         base: for each item the one whose memory it reads.
-        classes: for each item of work a number, the same for those that could run as one.
-        component: for each item of work the rank of its strongly connected component of classes.
+        classes: for each item of work a number, the same for those that could run as one; -1 for other items, but
+            a number of its own for each assembled value, through which its readers wait for its pieces.
+        component: for each of these the rank of its strongly connected component of classes, else -1.
         recurrent: the ranks of components that are recurrences.
-        level: for each item of work its depth inside its component.
+        level: for each of these its depth inside its component.
     """
 
     def __init__(self, program: Program) -> None:
-        view = views(program)
-        self.base = _bases(program, view)
-        self.work = [
-            i
-            for i, item in enumerate(program.items)
-            if item.kind == "op" and not view[i] and item.op is not ASSEMBLE
-        ]
-        inner = set(self.work)
-        deps = {
-            i: [d for a in program.items[i].args for d in _makers(program, self.base, a) if d in inner]
-            for i in self.work
-        }
-        self.classes = _classes(program, self.work, self.base)
-        rank = _components(self.classes, deps, self.work)
-        self.component = {i: rank[c] for i, c in self.classes.items()}
-        self.recurrent = _recurrent(self.classes, rank, deps)
-        self.level = _levels(self.work, deps, self.component)
+        items = program.items
+        self.base = base = bases(program)
+        made = [i for i, item in enumerate(items) if item.kind == "op" and base[i] == i]
+        self.work = [i for i in made if items[i].op is not ASSEMBLE]
+        self.classes = Classes(items, base, self.work).numbers(made)
+        deps = self._deps(items, made)
+        edges: list[set[int]] = [set() for _ in range(max(self.classes, default=-1) + 1)]
+        for i in made:
+            edges[self.classes[i]].update([self.classes[d] for d in deps[i]])
+        rank = _components(edges)
+        self.component = [-1] * len(items)
+        for i in made:
+            self.component[i] = rank[self.classes[i]]
+        self.recurrent = _recurrent(edges, rank)
+        self.level = self._levels(items, made, deps)
+
+    def _deps(self, items: list[Item], made: list[int]) -> list[list[int]]:
+        """Return for each item that is made those that must be made before."""
+        base, classes = self.base, self.classes
+        deps: list[list[int]] = [[]] * len(items)
+        for i in made:
+            deps[i] = [d for d in [base[a] for a in items[i].args] if classes[d] >= 0]
+        return deps
+
+    def _levels(self, items: list[Item], made: list[int], deps: list[list[int]]) -> list[int]:
+        """Return the length of the longest path to each operation inside its component; pieces are no step of it."""
+        level = [0] * len(items)
+        component, recurrent = self.component, self.recurrent
+        for i in made:
+            own = component[i]
+            if own in recurrent:
+                before = [level[d] for d in deps[i] if component[d] == own]
+                if before:
+                    level[i] = max(before) + (items[i].op is not ASSEMBLE)
+        return level
 
 
-def _recurrent(classes: dict[int, int], rank: dict[int, int], deps: dict[int, list[int]]) -> set[int]:
-    """Return the components of several classes, or of one that depends on itself."""
-    loops = {rank[c] for i, c in classes.items() if any(classes[d] == c for d in deps[i])}
-    seen: dict[int, int] = {}
-    for c, r in rank.items():
-        if seen.setdefault(r, c) != c:
-            loops.add(r)
-    return loops
+class Classes:
+    """Tells which operations could run as one: those of the same operation, kinds of arguments and neighborhood."""
 
+    def __init__(self, items: list[Item], base: list[int], work: list[int]) -> None:
+        self.items, self.base = items, base
+        # of each reading: the steps of a sequence are readings of one array, each used little
+        self._uses = [0] * len(items)
+        for i in work:
+            for a in items[i].args:
+                self._uses[a] += 1
+        kinds: dict[Hashable, int] = {}
+        self._kinds = [kinds.setdefault((item.shape, item.dtype), len(kinds)) for item in items]
+        self._statics: dict[int, Hashable] = {}
+        self._scopes: dict[tuple[str, ...], Hashable] = {}
+        self._given: dict[Hashable, int] = {}
 
-def _makers(program: Program, base: list[int], i: int) -> list[int]:
-    """Return the items that write the memory that item i reads."""
-    source = base[i]
-    item = program.items[source]
-    return [m for a in item.args for m in _makers(program, base, a)] if item.op is ASSEMBLE else [source]
+    def numbers(self, made: list[int]) -> list[int]:
+        """Return a number for each item that is made, the same for those that could run as one; -1 for others."""
+        items = self.items
+        forms: dict[Hashable, int] = {}
+        first = [-1] * len(items)
+        for i in made:
+            first[i] = forms.setdefault(self._form(i), len(forms))
+        near: list[int | None] = [None] * len(items)
+        numbers: dict[Hashable, int] = {}
+        result = [-1] * len(items)
+        for i in made:
+            key: Hashable = first[i]
+            if items[i].shape:  # numbers are gathered anyway: the larger their batches, the better
+                around = []
+                for a in items[i].args:
+                    if (n := near[a]) is None:
+                        n = near[a] = self._neighbor(a, first)
+                    around.append(n)
+                key = first[i], tuple(around)
+            result[i] = numbers.setdefault(key, len(numbers))
+        return result
 
+    def _form(self, i: int) -> Hashable:
+        item = self.items[i]
+        op, params, scope = item.op, item.params, item.scope
+        if op is ASSEMBLE or (op in ALONE and item.shape and not _short(item)):
+            return i
+        stripped = self._scopes.get(scope)
+        if stripped is None:
+            stripped = self._scopes[scope] = tuple([_DIGITS.sub("#", part) for part in scope])
+        static: Hashable = ()
+        if params:
+            found = self._statics.get(id(params))
+            static = self._static(params) if found is None else found
+        kinds = self._kinds
+        return op, static, kinds[i], stripped, *[kinds[a] for a in item.args]
 
-def _bases(program: Program, view: list[bool]) -> list[int]:
-    """Return for each item the item whose memory it reads."""
-    base: list[int] = []
-    for i, item in enumerate(program.items):
-        base.append(base[item.args[0]] if view[i] else i)
-    return base
+    def _static(self, params: Mapping[str, Any]) -> Hashable:
+        found = self._statics[id(params)] = tuple(sorted(params.items()))
+        return found
 
-
-def _classes(program: Program, work: list[int], base: list[int]) -> dict[int, int]:
-    """Return a number for each operation, the same for those that could run as one."""
-    # of each reading: the steps of a sequence are readings of one array, each used little
-    uses = [0] * len(program.items)
-    for i in work:
-        for a in program.items[i].args:
-            uses[a] += 1
-    stripped: dict[tuple[str, ...], Hashable] = {}
-    first = {
-        i: i
-        if program.items[i].op in ALONE and program.items[i].shape and not _short(program.items[i])
-        else _signature(program.items[i], program, stripped)
-        for i in work
-    }
-
-    def neighbor(a: int) -> Hashable:
-        source = base[a]
-        if source in first:
+    def _neighbor(self, a: int, first: list[int]) -> int:
+        """Return a number for what an argument is."""
+        source, shape = self.base[a], self.items[a].shape
+        item = self.items[source]
+        key: Hashable
+        if item.op is ASSEMBLE:
+            key = ASSEMBLE, shape
+        elif first[source] >= 0:
             return first[source]
-        if program.items[source].op is ASSEMBLE:
-            return ASSEMBLE, program.items[a].shape
-        shared = a if uses[a] > SHARED and program.items[a].shape else None
-        return program.items[source].kind, program.items[a].shape, shared
-
-    numbers: dict[Hashable, int] = {}
-    second = {
-        i: (first[i], tuple([neighbor(a) for a in program.items[i].args]))
-        if program.items[i].shape
-        else first[i]
-        for i in work
-    }  # numbers are gathered anyway: the larger their batches, the better
-    return {i: numbers.setdefault(second[i], len(numbers)) for i in work}
+        else:
+            key = item.kind, shape, a if self._uses[a] > SHARED and shape else None
+        return -1 - self._given.setdefault(key, len(self._given))
 
 
 def _short(item: Item) -> bool:
@@ -161,33 +200,26 @@ def _short(item: Item) -> bool:
     return item.op is ops.add_n and len(item.args) <= MOST_TERMS
 
 
-def _signature(item: Item, program: Program, stripped: dict[tuple[str, ...], Hashable]) -> Hashable:
-    scope = stripped.get(item.scope)
-    if scope is None:
-        scope = stripped[item.scope] = tuple(_DIGITS.sub("#", part) for part in item.scope)
-    shapes = tuple([(program.items[a].shape, program.items[a].dtype) for a in item.args])
-    params = tuple(sorted(item.params.items())) if item.params else ()
-    return item.op, params, shapes, item.dtype, scope
+def _recurrent(edges: list[set[int]], rank: list[int]) -> set[int]:
+    """Return the components of several classes, or of one that depends on itself."""
+    sizes = Counter(rank)
+    return {rank[c] for c, before in enumerate(edges) if c in before or sizes[rank[c]] > 1}
 
 
-def _components(classes: dict[int, int], deps: dict[int, list[int]], work: list[int]) -> dict[int, int]:
+def _components(edges: list[set[int]]) -> list[int]:
     """Return for each class the rank of its strongly connected component, arguments first (Tarjan 1972)."""
-    edges: dict[int, set[int]] = {c: set() for c in classes.values()}
-    for i in work:
-        edges[classes[i]].update(classes[d] for d in deps[i])
-    rank: dict[int, int] = {}
-    order: dict[int, int] = {}
-    low: dict[int, int] = {}
+    rank, order, low = ([-1] * len(edges) for _ in range(3))
     path: list[int] = []
-    closed = 0
-    for root in edges:
-        if root in order:
-            continue
-        stack = [(root, iter(sorted(edges[root])))]
-        order[root] = low[root] = len(order)
-        path.append(root)
+    closed = visited = 0
+    for root in range(len(edges)):
+        stack: list[tuple[int, Iterator[int]]] = [(root, iter(()))] if order[root] < 0 else []
         while stack:
             node, rest = stack[-1]
+            if order[node] < 0:
+                order[node] = low[node] = visited
+                visited += 1
+                path.append(node)
+                stack[-1] = node, rest = node, iter(sorted(edges[node]))
             step = next(rest, None)
             if step is None:
                 stack.pop()
@@ -196,27 +228,14 @@ def _components(classes: dict[int, int], deps: dict[int, list[int]], work: list[
                 if low[node] == order[node]:
                     _close(node, path, rank, closed)
                     closed += 1
-            elif step not in order:
-                order[step] = low[step] = len(order)
-                path.append(step)
-                stack.append((step, iter(sorted(edges[step]))))
-            elif step not in rank:
+            elif order[step] < 0:
+                stack.append((step, iter(())))
+            elif rank[step] < 0:
                 low[node] = min(low[node], order[step])
     return rank
 
 
-def _close(node: int, path: list[int], rank: dict[int, int], number: int) -> None:
-    while True:
-        member = path.pop()
-        rank[member] = number
-        if member == node:
-            return
-
-
-def _levels(work: Iterable[int], deps: dict[int, list[int]], component: dict[int, int]) -> dict[int, int]:
-    """Return the length of the longest path to each operation inside its component."""
-    level: dict[int, int] = {}
-    for i in work:
-        own = component[i]
-        level[i] = max((level[d] + 1 for d in deps[i] if component[d] == own), default=0)
-    return level
+def _close(node: int, path: list[int], rank: list[int], number: int) -> None:
+    """Give all that lie on the path from ``node`` on their rank."""
+    while rank[node] < 0:
+        rank[path.pop()] = number

@@ -1,0 +1,19 @@
+"""``simplified``: a program without dead, repeated and constant operations, its long sums in one go."""
+
+from __future__ import annotations
+
+from tinygrad_rnn.plan.draft import Draft
+from tinygrad_rnn.plan.program import Program
+from tinygrad_rnn.plan.rewrites.assemble import assemble
+from tinygrad_rnn.plan.rewrites.merge import merged
+from tinygrad_rnn.plan.rewrites.sums import flatten_sums, join_products
+
+_REWRITES = (flatten_sums, join_products, assemble)
+
+
+def simplified(program: Program) -> Program:
+    """Return the program after all rewrites that need not know what runs with what."""
+    draft = Draft(merged(program))
+    for rewrite in _REWRITES:
+        rewrite(draft)
+    return draft.finished()
