@@ -50,6 +50,6 @@ def test_each_batch_still_knows_its_instructions():
     assert len(plan.ends) == len(plan.batches)
     assert plan.ends[-1] == len(plan.instructions)
     for batch, start, end in zip(plan.batches, [0, *plan.ends], plan.ends, strict=False):
-        places = [plan.layout.places[m] for m in batch.members]
-        assert plan.instructions[end - 1].out in places
+        blocks = [plan.layout.places[m].block for m in batch.members]
+        assert plan.instructions[end - 1].out.block in blocks
         assert end - start == (2 if plan.instructions[start].kernel == "copy" else 1)

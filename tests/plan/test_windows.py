@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from tinygrad_rnn.core.primitives.indexing import Slice, decode
 from tinygrad_rnn.plan.windows import (
     aligned,
+    collapsed,
     contiguous_strides,
     dropped,
     entries,
@@ -93,6 +94,41 @@ def test_axes_of_length_one_go_and_come(place):
     wide = aligned(place, len(place.shape) + 2)
     np.testing.assert_array_equal(array(wide), array(place)[:, None, None])
     assert dropped(wide, (1, 2)) == place
+
+
+@st.composite
+def broadcasts(draw):
+    """A window of any kind, and others that broadcast to its shape."""
+    out = draw(windows())
+    others = []
+    for _ in range(draw(st.integers(1, 2))):
+        kept = draw(st.integers(0, len(out.shape)))
+        shape = tuple(n if draw(st.booleans()) else 1 for n in out.shape[kept:])
+        place = window(0, draw(st.integers(0, 9)), shape, FLOAT)
+        if draw(st.booleans()) and shape:
+            place = transposed(window(0, 3, shape[::-1], FLOAT), range(len(shape))[::-1])
+        others.append(place)
+    return out, others
+
+
+@given(broadcasts())
+def test_fewer_axes_read_the_same_entries_in_the_same_order(case):
+    out, others = case
+    first, *rest = collapsed(out, others)
+    np.testing.assert_array_equal(array(first).ravel(), array(out).ravel())
+    assert 1 not in first.shape
+    for place, expected in zip(rest, others, strict=True):
+        found = np.broadcast_to(array(place), first.shape).ravel()
+        np.testing.assert_array_equal(found, np.broadcast_to(array(expected), out.shape).ravel())
+
+
+def test_contiguous_windows_become_vectors_and_repeated_ones_numbers():
+    matrix, row, number = window(0, 0, (1, 6), FLOAT), window(0, 9, (6,), FLOAT), window(0, 20, (1, 1), FLOAT)
+    assert [p.shape for p in collapsed(matrix, [row, number])] == [(6,), (6,), ()]
+    stack = window(0, 0, (4, 2, 3), FLOAT)
+    assert [p.shape for p in collapsed(stack, [stack, row._replace(shape=(3,), strides=(1,))])] == [
+        (8, 3), (8, 3), (1, 3),
+    ]  # fmt: skip
 
 
 def test_side_by_side_needs_one_distance_shape_strides_and_block():

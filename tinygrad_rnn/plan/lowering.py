@@ -18,9 +18,10 @@ from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import operands
 from tinygrad_rnn.plan.program import SUM_OF_MATMULS, Item, Program
 from tinygrad_rnn.plan.schedule import Batch
-from tinygrad_rnn.plan.windows import aligned, dropped, joined, reshaped, transposed, window
+from tinygrad_rnn.plan.windows import aligned, collapsed, dropped, joined, reshaped, transposed, window
 
 SMALL = 64  # entries; arrays up to this size are read and written entry by entry where they do not lie side by side
+STRIDED = 3
 Form = Callable[[Place], None]
 _EXTREMA: dict[Op | None, Op] = {ops.max: ops.maximum, ops.min: ops.minimum}
 _REDUCTIONS = (ops.sum, ops.mean, *_EXTREMA)
@@ -52,11 +53,11 @@ class Lowering:
         """Append the instructions of one batch: all its members together, or one by one where that is cheaper."""
         start = len(self.instructions)
         if len(batch.members) > 1 and self._together(batch):
-            if _calls(self.instructions[start:]) <= len(batch.members):
+            if _cost(self.instructions[start:]) <= len(batch.members):
                 return
             together, self.instructions[start:] = self.instructions[start:], []
             self._one_by_one(batch)
-            if _calls(together) <= _calls(self.instructions[start:]):
+            if _cost(together) <= _cost(self.instructions[start:]):
                 self.instructions[start:] = together
             return
         self._one_by_one(batch)
@@ -78,6 +79,10 @@ class Lowering:
         op: Op | None = None,
         params: Mapping[str, Any] = NO_PARAMS,
     ) -> None:
+        if kernel in ("map", "copy") and isinstance(out, Place):
+            places = [a for a in args if isinstance(a, Place)]
+            if len(places) == len(args):
+                out, *args = collapsed(out, places)
         self.instructions.append(Instruction(kernel, out, tuple(args), op, params))
 
     def _room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Place:
@@ -377,6 +382,14 @@ def _members(stack: Place) -> list[Place]:
     ]
 
 
-def _calls(instructions: Sequence[Instruction]) -> int:
-    """Return what instructions cost: one each, and one for each operand that is read or written entry by entry."""
-    return sum(1 + sum(isinstance(x, Scattered) for x in (i.out, *i.args)) for i in instructions)
+def _cost(instructions: Sequence[Instruction]) -> int:
+    """Return what instructions cost to dispatch, in calls on contiguous windows.
+
+    One more for each operand that is read or written entry by entry; three more for one of several axes.
+    """
+    return sum(
+        1 + sum(isinstance(x, Scattered) for x in (i.out, *i.args)) + STRIDED * (len(i.out.shape) > 1)
+        if i.kernel in ("map", "copy")
+        else 1
+        for i in instructions
+    )
