@@ -259,3 +259,79 @@ def test_an_argument_that_is_written(case, monkeypatch):
 def test_an_output_of_another_shape_says_so(case):
     wrong = [y[:1] if y.ndim else y for y in case.eager]
     assert "its shape is (3, 4), not (1, 4)" in str(verified(case.plan(), case.inputs, case.recorded, wrong))
+
+
+# --- as a user calls it
+
+
+def test_a_compiled_function_verifies_itself():
+    step = tr.compile(tr.value_and_grad(loss))
+    assert step.verify(network(), *data(3))
+    plan = step.plan(network(), *data(3))
+    assert plan.verify()
+    assert plan.verify(network(1), *data(3, seed=1))
+    with pytest.raises(ValueError, match="another structure, shape or dtype"):
+        plan.verify(network(), *data(4))
+    with pytest.raises(ValueError, match=r"not made for a call.*\.plan\(\*args\)"):
+        Plan(trace(loss, (network(), *data(3)), {}).program).verify()
+
+
+@FEW
+@given(tensor_programs())
+def test_any_gradient_passes(program):
+    steps, leaves, _ = program
+    report = tr.compile(
+        tr.value_and_grad(lambda leaves: programs.total(programs.run_tensors(steps, leaves)))
+    ).verify(leaves)
+    assert report, str(report)
+
+
+@pytest.mark.parametrize("kind", [tr.nn.RNN, tr.nn.LSTM, tr.nn.GRU])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_stacks_with_dropout_and_lengths_pass(kind, dtype):
+    rng = np.random.default_rng(0)
+    model = kind(2, 3, 2, bidirectional=True, dropout=0.5, rng=rng, dtype=dtype)
+    x, lengths = rng.normal(size=(4, 3, 2)), np.array([4, 0, 2])
+
+    def fn(model, x, lengths, rng):
+        y, state = model(x, lengths=lengths, rng=rng)
+        return ops.sum(y**2), {"state": state, "steps": 4}
+
+    before = rng.bit_generator.state
+    report = tr.compile(tr.value_and_grad(fn, has_aux=True)).verify(model, x, lengths, rng)
+    assert report, str(report)
+    assert rng.bit_generator.state == before
+
+
+def test_a_whole_train_step_of_a_model_that_is_closed_over_passes():
+    model = tr.nn.LSTM(3, 4, rng=np.random.default_rng(0))
+    optimizer = tr.train.Adam(model, lr=0.01)
+    step = tr.compile(lambda x: tr.value_and_grad(lambda m: ops.sum(m(x)[0] ** 2))(model))
+    x = np.random.default_rng(1).normal(size=(5, 2, 3))
+    for _ in range(3):
+        assert step.verify(x), str(step.verify(x))
+        optimizer.step(step(x)[1])
+
+
+def test_values_pass():
+    assert tr.compile(tr.value_and_grad(lambda w, x: (w * x + 1.0) ** 3)).verify(2.0, 0.5)
+
+
+def test_a_function_that_is_another_one_each_time_is_a_fault_of_the_recording():
+    calls = []
+
+    def moody(x):
+        calls.append(1)
+        return x * float(len(calls))
+
+    step = tr.compile(moody)
+    fault = step.verify(np.ones(2)).fault  # it is recorded anew to be compared with its plan
+    assert (fault.stage, fault.got, fault.expected) == ("rewriting", 1.0, 2.0)
+
+    calls.clear()
+    fault = tr.compile(lambda x: (x, len(calls) + (calls.append(1) or 0))).verify(np.ones(2)).fault
+    assert (fault.stage, fault.value) == ("recording", "result[1]")
+
+    calls.clear()
+    fault = tr.compile(lambda x: [x] * (1 + len(calls) + (calls.append(1) or 0))).verify(np.ones(2)).fault
+    assert fault.value == "the structure of the result"

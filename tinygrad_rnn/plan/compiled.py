@@ -13,10 +13,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core.graph import RECORDING
+from tinygrad_rnn.plan.example import Example
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.result import builder
 from tinygrad_rnn.plan.signature import signature
 from tinygrad_rnn.plan.trace import trace
+from tinygrad_rnn.plan.verify import Verification
 
 PLANS = 32  # kept for each compiled function; the one unused for longest goes first
 
@@ -78,9 +80,15 @@ class Compiled:
         return replay.rebuild(replay.plan(data))
 
     def plan(self, *args: Any, **kwargs: Any) -> Plan:
-        """Return the plan for these arguments, recording it if need be."""
+        """Return the plan for these arguments, recording it if need be; it keeps them as its example."""
         kept: list[Any] = []
-        return self._found(signature(args, kwargs, [], kept), args, kwargs, kept).plan
+        plan = self._found(signature(args, kwargs, [], kept), args, kwargs, kept).plan
+        plan.example = Example(self.fn, args, kwargs)
+        return plan
+
+    def verify(self, *args: Any, **kwargs: Any) -> Verification:
+        """Return whether a replay gives what ``fn`` itself gives for these arguments; see ``Plan.verify``."""
+        return self.plan(*args, **kwargs).verify()
 
     def _found(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
         """Return the replay for a signature, recording it if there is none; it becomes the latest."""

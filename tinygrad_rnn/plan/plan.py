@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,6 +20,11 @@ from tinygrad_rnn.plan.simplify import simplified
 from tinygrad_rnn.plan.turning import turned
 from tinygrad_rnn.plan.windows import mapped
 
+if TYPE_CHECKING:
+    from tinygrad_rnn.plan.cost import PlanCost
+    from tinygrad_rnn.plan.example import Example
+    from tinygrad_rnn.plan.verify import Verification
+
 
 class Plan:
     """What to run, in which order, in which memory. Two runs at once use two arenas.
@@ -33,7 +38,10 @@ class Plan:
         constants: windows with what stands in them for ever.
         starts: the first byte of each block in an arena.
         bytes: the memory of one run; values that are not needed at the same time share it.
+        example: the call for which the plan was asked for; None where it was not (``Compiled.plan`` sets it).
     """
+
+    example: Example | None = None
 
     def __init__(self, program: Program) -> None:
         self.program = hoisted(simplified(program))
@@ -89,6 +97,35 @@ class Plan:
             return arena.run(inputs)
         finally:
             self._idle.append(arena)
+
+    def cost(self, measure: bool = False) -> PlanCost:
+        """Return what the plan costs; ``measure``: with its time on this machine, and the least that it could take.
+
+        Raises:
+            ValueError: there is no example to measure.
+        """
+        from tinygrad_rnn.plan.cost import cost_of
+
+        return cost_of(self, self._example().inputs() if measure else None)
+
+    def verify(self, *args: Any, **kwargs: Any) -> Verification:
+        """Return whether a replay gives what the function gives, and if not, where the two part.
+
+        The function is run as it is, the recorded program and the plan value by value; random draws are made from the
+        same state in each run, and not used up. Without arguments those count that the plan was asked for with.
+
+        Raises:
+            ValueError: the arguments are of another kind; or there are none, and no example.
+        """
+        from tinygrad_rnn.plan.verify import verified_call
+
+        example = self._example()
+        return verified_call(self, example.of(args, kwargs) if args or kwargs else example)
+
+    def _example(self) -> Example:
+        if self.example is None:
+            raise ValueError("plan: it was not made for a call of a function; see tr.compile(fn).plan(*args)")
+        return self.example
 
 
 class Arena:

@@ -16,17 +16,20 @@ import html
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.carriers import plain
+from tinygrad_rnn.core.tree import flatten
+from tinygrad_rnn.plan.example import Example
+from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import Program
 from tinygrad_rnn.plan.reference import allowances, described, deviation, generators, restored, values
+from tinygrad_rnn.plan.result import Output
+from tinygrad_rnn.plan.trace import trace
 from tinygrad_rnn.plan.twins import first_without_twin
 from tinygrad_rnn.plan.watch import Watch
-
-if TYPE_CHECKING:
-    from tinygrad_rnn.plan.plan import Plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +137,37 @@ def verified(
     return Verification(fault or again, worst, len(expected), len(truth))
 
 
+def verified_call(plan: Plan, example: Example) -> Verification:
+    """Return whether the plan gives for a call what the function gives, and where it does not."""
+    traced = trace(example.fn, example.args, example.kwargs)
+    inputs = example.inputs()
+    with restored(generators(traced.program, inputs)):
+        returned = example.eager()
+    recorded = flatten(traced.result)
+    fault = _result_fault(recorded, returned)
+    if fault is not None:
+        return Verification(fault, np.inf, len(traced.program.outputs), 0)
+    eager = [
+        np.asarray(plain(x))
+        for (_, x), (_, y) in zip(returned, recorded, strict=True)
+        if isinstance(y, Output)
+    ]
+    return verified(plan, inputs, traced.program, eager)
+
+
+def _result_fault(recorded: list[tuple[str, Any]], returned: list[tuple[str, Any]]) -> Fault | None:
+    """Return the fault of a result of another structure, or with another static part, than was recorded."""
+    paths = [[path for path, _ in leaves] for leaves in (recorded, returned)]
+    if paths[0] != paths[1]:
+        hint = f"recorded {paths[0]}, returned {paths[1]}"
+        return Fault("recording", "the structure of the result", np.nan, np.nan, np.inf, 0.0, (hint,))
+    for (path, mine), (_, other) in zip(recorded, returned, strict=True):
+        if not isinstance(mine, Output) and not np.array_equal(mine, plain(other)):
+            hint = f"recorded {mine!r}, returned {other!r}"
+            return Fault("recording", f"result{path}", np.nan, np.nan, np.inf, 0.0, (hint,))
+    return None
+
+
 def _outputs(program: Program, found: Sequence[np.ndarray]) -> list[np.ndarray]:
     return [found[i] for i in program.outputs]
 
@@ -184,11 +218,9 @@ def _rewriting_fault(
         if deviation(a, b) <= limit:
             continue
         i = first_without_twin(program, truth, program.outputs[k], original)
-        hints = (f"output {k} follows from it",)
-        if i == program.outputs[k]:
-            return fault_at("rewriting", described(program, i), a, b, limit, ())
-        value = f"{described(program, i)}, which stands for nothing that was recorded;"
-        return fault_at("rewriting", value, a, b, limit, hints)
+        what = described(program, i)
+        hints = (f"no recorded value is like it; the numbers are those of output {k}, which follows from it",)
+        return fault_at("rewriting", what, a, b, limit, hints if i != program.outputs[k] else ())
     return None
 
 
