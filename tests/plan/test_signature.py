@@ -105,6 +105,10 @@ def test_the_data_is_that_of_the_named_parameters_in_their_order():
     assert len(data) == len(parameters) + 3
 
 
+def test_the_data_of_a_leaf_is_an_array_like_any_other():
+    assert key(A.data) == key(np.ones(2)) != key(np.ma.ones(2))
+
+
 def test_positions_are_told_from_keywords_and_from_each_other():
     keys = [key(), key({}), key([]), key(()), key(1), key(1, 1), key((1, 1)), key(a=1), key({"a": 1})]
     assert len(set(keys)) == len(keys)

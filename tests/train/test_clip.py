@@ -83,3 +83,52 @@ def test_non_finite_gradients_are_named_and_kept(call, bad):
 def test_wrong_limits_are_refused(call, limit):
     with pytest.raises(ValueError, match="must be at least 0"):
         call([tr.Tensor([1.0])], limit)
+
+
+@pytest.mark.parametrize("limit", [0.5, 2.0, 100.0])
+def test_the_pure_function_clips_by_norm_alike(limit):
+    gradients = {
+        "W": FROZEN["clip/before_W"],
+        "b": FROZEN["clip/before_b"],
+        "none": np.zeros((0, 3)),
+        "c": 0.0,
+    }
+    given = {name: np.copy(gradient) for name, gradient in gradients.items()}
+    clipped, norm = clip.clipped_by_norm(gradients, limit)
+    assert norm == pytest.approx(float(FROZEN[f"clip/norm_{limit}/total"]), rel=1e-13)
+    for name in ("W", "b"):
+        np.testing.assert_allclose(clipped[name], FROZEN[f"clip/norm_{limit}/{name}"], rtol=1e-12)
+        np.testing.assert_array_equal(gradients[name], given[name])
+    assert clipped["none"].shape == (0, 3)
+
+
+@pytest.mark.parametrize("limit", [0.5, 1.0])
+def test_the_pure_function_clips_by_value_alike(limit):
+    clipped = clip.clipped_by_value({name: FROZEN[f"clip/before_{name}"] for name in ("W", "b")}, limit)
+    for name, gradient in clipped.items():
+        np.testing.assert_array_equal(gradient, FROZEN[f"clip/value_{limit}/{name}"])
+
+
+def test_the_pure_function_survives_extreme_sizes():
+    for dtype, size in ((np.float64, 1e200), (np.float64, 1e-200), (np.float32, 1e25), (np.float32, 1e-25)):
+        gradients = {"a": np.full(3, size, dtype), "b": np.full((2, 2), -2 * size, dtype)}
+        clipped, norm = clip.clipped_by_norm(gradients, size)
+        assert norm == pytest.approx(size * math.sqrt(3 + 16), rel=1e-6)
+        assert clipped["b"].dtype == dtype
+        if size > 1:
+            np.testing.assert_allclose(clipped["b"], -2 * size / math.sqrt(19), rtol=1e-6)
+
+
+def test_the_pure_function_of_nothing_at_all_and_of_zeros():
+    assert clip.clipped_by_norm({}, 1.0) == ({}, 0.0)
+    clipped, norm = clip.clipped_by_norm({"a": np.zeros(2)}, 1.0)
+    assert norm == 0.0
+    assert clipped["a"].tolist() == [0.0, 0.0]
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_what_is_not_finite_shows_in_the_norm_and_in_all_gradients(bad):
+    with np.errstate(invalid="ignore"):
+        clipped, norm = clip.clipped_by_norm({"a": np.array([1.0, bad]), "b": np.ones(1)}, 1.0)
+    assert np.isnan(norm)
+    assert all(np.isnan(gradient).all() for gradient in clipped.values())

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.arrays import ReadOnlyArray
 from tinygrad_rnn.core.errors import TraceError
 from tinygrad_rnn.core.op import Carrier
 from tinygrad_rnn.core.tree import Parameterized
@@ -77,7 +78,7 @@ def _describe_rare(x: Any, key: list[Any], data: list[Any], kept: list[Any]) -> 
     if isinstance(x, float):
         key.append(cls)
     elif isinstance(x, (np.ndarray, np.number)):
-        key += (cls, x.shape, x.dtype)
+        key += (np.ndarray if cls is ReadOnlyArray else cls, x.shape, x.dtype)
     elif isinstance(x, np.random.Generator):
         key += (np.random.Generator, next(k for k, y in enumerate(data) if y is x))  # one passed twice?
     elif isinstance(x, complex):

@@ -4,7 +4,13 @@ from tinygrad_rnn.train.baseline import Bigram, WordShare, word_share
 from tinygrad_rnn.train.charmodel import CharModel, Reading
 from tinygrad_rnn.train.checkpoint import CheckpointError, load, save
 from tinygrad_rnn.train.chunks import Chunk, Chunks
-from tinygrad_rnn.train.clip import NonFiniteGradientError, clip_grad_norm, clip_grad_value
+from tinygrad_rnn.train.clip import (
+    NonFiniteGradientError,
+    clip_grad_norm,
+    clip_grad_value,
+    clipped_by_norm,
+    clipped_by_value,
+)
 from tinygrad_rnn.train.corpus import Corpus, bits_per_character
 from tinygrad_rnn.train.history import History
 from tinygrad_rnn.train.loop import NonFiniteLossError, OneShotBatchesError, Trainer, next_character_loss
@@ -45,6 +51,8 @@ __all__ = [
     "bits_per_character",
     "clip_grad_norm",
     "clip_grad_value",
+    "clipped_by_norm",
+    "clipped_by_value",
     "learn_xor",
     "load",
     "next_character_loss",

@@ -1,13 +1,15 @@
-"""Gradient clipping: by the norm over all parameters, or element by element."""
+"""Gradient clipping: by the norm over all parameters, or element by element; in place, or as pure functions."""
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.nn.module import Module
 
 
@@ -92,3 +94,39 @@ def clip_grad_value(params: Any, limit: float) -> None:
     for param in with_grad.values():
         clipped = np.clip(param.grad, -limit, limit)
         param.grad = clipped if np.ndim(param.grad) or isinstance(param.grad, np.ndarray) else float(clipped)
+
+
+def clipped_by_norm(grads: Mapping[str, Any], max_norm: Any) -> tuple[dict[str, Any], Any]:
+    """Return what `clip_grad_norm` makes of the gradients, and their norm before, written in operations.
+
+    So it can be recorded into one plan with the gradient and the update. Nothing can be refused there: where a gradient
+    holds inf or nan, so do the norm and all that is returned.
+
+    Args:
+        grads: a float, array or node under each name.
+        max_norm: a number above 0, or a node.
+    """
+    largest = functools.reduce(
+        ops.maximum, [_reduced(ops.max, ops.abs(grad)) for grad in grads.values() if _filled(grad)], 0.0
+    )
+    scale = ops.where(ops.greater(largest, 0.0), largest, 1.0)  # no square overflows
+    squares = [
+        _reduced(ops.sum, ops.square(ops.divide(grad, scale))) for grad in grads.values() if _filled(grad)
+    ]
+    norm = ops.multiply(ops.sqrt(functools.reduce(ops.add, squares, 0.0)), scale)
+    factor = ops.minimum(ops.divide(max_norm, ops.add(norm, 1e-6)), 1.0)
+    return {name: ops.multiply(grad, factor) for name, grad in grads.items()}, norm
+
+
+def clipped_by_value(grads: Mapping[str, Any], limit: Any) -> dict[str, Any]:
+    """Return the gradients with every element moved into -limit ... limit, written in operations."""
+    return {name: ops.clip(grad, ops.negative(limit), limit) for name, grad in grads.items()}
+
+
+def _filled(grad: Any) -> bool:
+    return 0 not in getattr(grad, "shape", ())
+
+
+def _reduced(op: Any, grad: Any) -> Any:
+    """Return the reduction of all elements of an array; a number is its own."""
+    return op(grad) if getattr(grad, "shape", ()) else grad

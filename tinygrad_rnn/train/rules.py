@@ -3,7 +3,9 @@
 A `Rule` is a frozen record. `rule.init(params)` gives the state, `rule.update(params, grads, state)` the next
 parameters and the next state; both map names to arrays, floats or nodes, and nothing is changed in place. The
 formulas are written in `tinygrad_rnn.ops`, so that they run on plain arrays in a loop and can be recorded
-into one plan together with the forward and the backward pass. The numbers are those of PyTorch's optimizers.
+into one plan together with the forward and the backward pass; a learning rate that is an argument of the compiled
+function (`SGDRule(lr=lr)` inside of it) may then change from step to step. The numbers are those of PyTorch's
+optimizers.
 
 >>> import numpy as np
 >>> rule = SGDRule(lr=0.5)
@@ -23,6 +25,7 @@ from typing import Any, TypeAlias, final
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.op import Carrier
 
 Slots: TypeAlias = dict[str, Any]
 """What a rule remembers of a parameter: slot name -> array of the parameter's shape, or a step count."""
@@ -120,8 +123,7 @@ class AdagradRule(Rule):
         _at_least_zero(self, "lr", "lr_decay", "weight_decay", "initial_accumulator_value", "eps")
 
     def _slots(self, param: Any) -> Slots:
-        zeros = _zeros(param)
-        return {"step": _zero_count(param), "sum": zeros + self.initial_accumulator_value}
+        return {"step": _zero_count(param), "sum": _full(param, self.initial_accumulator_value)}
 
     def _next(self, param: Any, grad: Any, slots: Slots) -> tuple[Any, Slots]:
         grad = _decayed(param, grad, self.weight_decay)
@@ -216,7 +218,12 @@ def _raw(param: Any) -> Any:
 
 def _zeros(param: Any) -> Any:
     """Return a zero of the parameter's shape and dtype: a float for a float."""
-    return 0.0 if isinstance(param, float) else np.zeros_like(param)
+    return _full(param, 0.0)
+
+
+def _full(param: Any, value: float) -> Any:
+    """Return ``value`` in the parameter's shape and dtype: a float for a float."""
+    return value if isinstance(param, float) else np.full(param.shape, value, param.dtype)
 
 
 def _zero_count(param: Any) -> Any:
@@ -245,8 +252,11 @@ def _bias_correction(step: Any, beta: float) -> Any:
 
 
 def _at_least_zero(rule: Any, *names: str) -> None:
-    """Raise a ValueError unless the named hyper-parameters are finite and not negative."""
+    """Raise a ValueError unless the named hyper-parameters are finite and not negative.
+
+    A node (the learning rate of a schedule, in a plan) has no number yet and is not checked.
+    """
     for name in names:
         value = getattr(rule, name)
-        if not 0.0 <= value < math.inf:
+        if not isinstance(value, Carrier) and not 0.0 <= value < math.inf:
             raise ValueError(f"{type(rule).__name__}: {name} must be finite and at least 0; it is {value}")
