@@ -4,7 +4,9 @@ A contestant is a function from the workload to its train step, which returns th
 parameters in the workload's order, as whatever arrays the contestant has. One that is not installed raises ImportError.
 """
 
+import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -108,18 +110,23 @@ def eager_each(workload: Workload) -> Step:
     return eager(workload, UnrolledClassifier)
 
 
-def tr_compile() -> Callable[[Any], Any]:
-    """Return ``tr.compile``; ImportError where this version has none."""
-    try:
-        from tinygrad_rnn import compile as tr_compile
-    except ImportError:
-        raise ImportError("tr.compile: not in this version") from None
-    return tr_compile
+def by_numba() -> Callable[[Any], Any]:
+    """Return ``tr.compile`` with numba as the executor; ImportError where numba is not installed."""
+    import numba  # noqa: F401 - asked for here, so that its absence is known before anything is timed
+
+    if "executor" not in inspect.signature(tr.compile).parameters:
+        raise ImportError("tr.compile(fn, executor=...): not in this version")
+    return partial(tr.compile, executor="numba")
 
 
 def compiled(workload: Workload, model: type[Model] = Classifier) -> Step:
     """tinygrad_rnn, planned once and replayed."""
-    return differentiated(model, workload, tr_compile())
+    return differentiated(model, workload, tr.compile)
+
+
+def compiled_by_numba(workload: Workload) -> Step:
+    """The same, replayed by numba."""
+    return differentiated(Classifier, workload, by_numba())
 
 
 def compiled_each(workload: Workload) -> Step:
@@ -242,6 +249,7 @@ CONTESTANTS: dict[str, Callable[[Workload], Step]] = {
     "eager-each": eager_each,
     "compile": compiled,
     "compile-each": compiled_each,
+    "compile-numba": compiled_by_numba,
     "autograd": autograd,
     "torch": torch,
     "torch.compile": torch_compiled,

@@ -7,7 +7,7 @@ from functools import partial
 from typing import Any
 
 import tinygrad_rnn as tr
-from tests.benchmarks.contestants import tr_compile
+from tests.benchmarks.contestants import by_numba
 from tests.benchmarks.race import Step
 from tests.benchmarks.scalar_programs import Leaves, dag_recipe, random_dag, scalar_rnn
 
@@ -79,7 +79,17 @@ def compiled_dot(workload: ScalarStep) -> Step:
     return replayed(dotted(workload))
 
 
-def replayed(program: Program) -> Step:
+def compiled_by_numba(workload: ScalarStep) -> Step:
+    """The program itself, replayed by numba."""
+    return replayed(workload.program, by_numba())
+
+
+def compiled_dot_by_numba(workload: ScalarStep) -> Step:
+    """The program with ``ops.dot`` and ``add_n``, replayed by numba."""
+    return replayed(dotted(workload), by_numba())
+
+
+def replayed(program: Program, compile: Callable[[Any], Any] = tr.compile) -> Step:
     """Return the planned train step of a program."""
     numbers = [leaf.data for leaf in recorded(program, tr.Value)[1]]
 
@@ -87,7 +97,7 @@ def replayed(program: Program) -> Step:
         given = iter(numbers)
         return program(lambda _: next(given))[0]
 
-    step = tr_compile()(tr.value_and_grad(loss))
+    step = compile(tr.value_and_grad(loss))
     return lambda: step(numbers)
 
 
@@ -116,4 +126,6 @@ SCALAR_CONTESTANTS: dict[str, Callable[[ScalarStep], Step]] = {
     "eager-dot": eager_dot,
     "compile": compiled,
     "compile-dot": compiled_dot,
+    "compile-numba": compiled_by_numba,
+    "compile-dot-numba": compiled_dot_by_numba,
 }

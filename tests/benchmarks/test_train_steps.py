@@ -13,14 +13,18 @@ from tests.benchmarks.race import Timing
 
 ROOT = Path(__file__).parents[2]
 # Targets of the replay, shown beside what is measured; not all are reached, so a miss does not fail the run.
-# (who is measured, beside whom, times better at least, up to which H)
+# (who is measured, beside whom, times better at least, at which batch sizes, up to which H)
+ANY = range(1, 1000)
 PROMISES = [
-    ("compile", "hand", 1 / 1.1, 256),
-    ("compile-each", "hand", 1 / 1.1, 256),
-    ("compile", "torch", 1, 128),
-    ("compile", "torch.compile", 1, 128),
-    ("compile", "autograd", 1, 128),
-    ("compile", "micrograd", 25, 128),
+    ("compile", "hand", 1 / 1.1, ANY, 256),
+    ("compile-each", "hand", 1 / 1.1, ANY, 256),
+    ("compile", "torch", 1, ANY, 128),
+    ("compile", "torch.compile", 1, ANY, 128),
+    ("compile", "autograd", 1, ANY, 128),
+    ("compile-numba", "jax", 1.2, (1,), 256),
+    ("compile-numba", "jax", 1, (16, 32), 256),
+    ("compile", "micrograd", 25, ANY, 128),
+    ("compile-numba", "micrograd", 600, ANY, 128),
 ]
 SOONER = 20  # the first result, beside JAX's first call
 
@@ -35,9 +39,9 @@ def contest(arguments: list[str], folder: Path) -> list[Timing]:
 def rows(workload: str, timings: list[Timing], promised: bool) -> Iterator[Row]:
     """The lines of one workload: what was promised, or for want of that the engine beside the others."""
     by_name = {timing.who: timing for timing in timings}
-    H = int(workload.split("-")[1].split("x")[-1]) if workload[0].isupper() else 0
-    for who, other, least, largest in PROMISES:
-        if who in by_name and other in by_name and largest >= H:
+    B, *_, H = map(int, workload.split("-")[1].split("x")) if workload[0].isupper() else (1, 0)
+    for who, other, least, batches, largest in PROMISES:
+        if who in by_name and other in by_name and B in batches and largest >= H:
             yield row(workload, by_name[who], by_name[other], least if promised else None)
     if "compile" in by_name and "jax" in by_name:
         ratio = by_name["jax"].first / by_name["compile"].first
@@ -71,7 +75,7 @@ def row(workload: str, mine: Timing, other: Timing, least: float | None) -> Row:
 
 ONE_THREAD = ["--threads", "1", "--clock", "cpu"]  # the processor's time: other programs disturb it least
 DEFAULT_THREADS = ["--threads", "default", "--only", "float64", "1x100", "32x50", "16x200"]
-DEFAULT_THREADS += ["--who", "hand,eager,compile,compile-each,torch,jax"]
+DEFAULT_THREADS += ["--who", "hand,eager,compile,compile-each,compile-numba,torch,jax"]
 
 
 @pytest.mark.parametrize("options", [ONE_THREAD, DEFAULT_THREADS], ids=["one thread", "default threads"])
