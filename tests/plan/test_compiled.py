@@ -196,6 +196,25 @@ def test_arguments_are_never_written_nor_kept():
     np.testing.assert_array_equal(x, 0 * X)
 
 
+def test_what_is_passed_again_is_seen_whether_or_not_it_changed():
+    """Nodes and numbers are not copied again while they are the same objects; arrays are, for they change in place."""
+    replay = compile(lambda p, s, x, v: ops.tanh(ops.tanh(ops.tanh(x @ p) @ p) * s) * v)
+    p, s, x, v = tr.Tensor(W), 0.5, X.copy(), tr.Value(2.0)
+    for k in range(8):
+        for _ in range(2):
+            expected = np.tanh(np.tanh(np.tanh(x @ p.data) @ p.data) * s) * v.data
+            assert_same(replay(p, s, x, v), expected)
+        if k % 4 == 0:
+            p.data = p.data * 1.5
+        if k % 4 == 1:
+            x[1] += 1.0
+        if k % 4 == 2:
+            s += 0.25
+        if k % 4 == 3:
+            v.data = v.data + 1.0
+            p = tr.Tensor(p.data * 0.5)
+
+
 def test_an_input_that_is_not_used_changes_nothing():
     replay = compile(lambda x, y: x * 2.0)
     assert replay(2.0, 3.0) == 4.0

@@ -103,7 +103,7 @@ class Compiled:
 
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
         traced = trace(self.fn, args, kwargs)
-        replay = _Replay(Plan(traced.program), builder(traced.result), kept)
+        replay = _Replay(Plan(traced.program, traced.held), builder(traced.result), kept)
         with self._lock:
             self._replays[key] = replay
             while len(self._replays) > PLANS:

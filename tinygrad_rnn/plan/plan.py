@@ -14,7 +14,7 @@ from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import oriented
 from tinygrad_rnn.plan.lowering import Lowering
 from tinygrad_rnn.plan.memory import LINE, allocated
-from tinygrad_rnn.plan.program import Program
+from tinygrad_rnn.plan.program import Item, Program
 from tinygrad_rnn.plan.schedule import Order, scheduled
 from tinygrad_rnn.plan.simplify import simplified
 from tinygrad_rnn.plan.turning import turned
@@ -43,8 +43,12 @@ class Plan:
 
     example: Example | None = None
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, held: frozenset[int] = frozenset()) -> None:
+        """``held``: the positions of inputs whose data never changes in place (nodes, numbers), so that the same object
+        need not be copied again.
+        """
         self.program = hoisted(simplified(program))
+        self.held = held
         order = Order(self.program)
         self.batches, links = oriented(self.program, scheduled(order), order.base)
         self.layout = Layout(self.program, links, order.base)
@@ -60,13 +64,17 @@ class Plan:
 
     def _allocated(self) -> tuple[list[int], int]:
         places, items = self.layout.places, self.program.items
-        given = {places[i].block for i, item in enumerate(items) if item.kind in ("input", "random")}
-        fixed = {places[i].block for i, item in enumerate(items) if item.kind == "leaf"}
+        fixed = {places[i].block for i, item in enumerate(items) if self.stays(item)}
+        given = {places[i].block for i, item in enumerate(items) if item.kind in ("input", "random")} - fixed
         fixed.update(place.block for place, _ in self.constants)
         fixed.update(self.layout.gaps)
         fixed.update(self.layout.shared.values())
         kept = {places[i].block for i in self.program.outputs}
         return allocated(self.layout.blocks, self.instructions, given, kept, fixed)
+
+    def stays(self, item: Item) -> bool:
+        """Return whether an item stands in an arena from run to run until it is another object."""
+        return item.kind == "leaf" or (item.kind == "input" and item.source in self.held)
 
     def __repr__(self) -> str:
         return f"<Plan of {len(self.program.items)} values, {len(self.batches)} batches>"
@@ -139,9 +147,9 @@ class Arena:
         self._starts = plan.starts
         for place, data in plan.constants:
             self.window(place)[...] = data
-        self.inputs = [
-            (self.window(places[i]), item.source) for i, item in enumerate(items) if item.kind == "input"
-        ]
+        given = [(self.window(places[i]), item) for i, item in enumerate(items) if item.kind == "input"]
+        self.inputs = [(slot, item.source) for slot, item in given if not plan.stays(item)]
+        self.held: list[list[Any]] = [[slot, item.source, None] for slot, item in given if plan.stays(item)]
         self.leaves: list[list[Any]] = [
             [self.window(places[i]), item.source, None] for i, item in enumerate(items) if item.kind == "leaf"
         ]
@@ -157,6 +165,10 @@ class Arena:
         """Return copies of the outputs."""
         for slot, position in self.inputs:
             slot[...] = inputs[position]
+        for held in self.held:
+            data = inputs[held[1]]
+            if data is not held[2]:
+                held[0][...] = held[2] = data
         for leaf in self.leaves:
             data = leaf[1]._data
             if data is not leaf[2]:  # arrays of leaves never change, they are replaced
@@ -167,4 +179,4 @@ class Arena:
         with np.errstate(all="ignore"):
             for f, args in self.calls:
                 f(*args)
-        return [np.array(y) for y in self.outputs]
+        return [y.copy("K") for y in self.outputs]

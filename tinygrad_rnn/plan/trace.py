@@ -34,10 +34,12 @@ class Traced:
     Attributes:
         program: items, whose inputs are numbered as the leaves of the arguments are.
         result: the structure that the function returned, with an :class:`Output` for each traced leaf.
+        held: the positions of inputs whose data is never changed in place: nodes and numbers, not the user's arrays.
     """
 
     program: Program
     result: Any
+    held: frozenset[int]
 
 
 def trace(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Traced:
@@ -58,7 +60,9 @@ def trace(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
             "an attribute, or lies in an object that the function returns. A replay would leave it as it is today: "
             "return it on its own, in dicts, lists and tuples"
         )
-    return Traced(program, result)
+    flat = [x for _, x in flatten((args, kwargs))]
+    held = frozenset(k for k, x in enumerate(flat) if not isinstance(x, np.ndarray))
+    return Traced(program, result, held)
 
 
 def _recorded(
