@@ -122,3 +122,15 @@ def test_scattered_operands_name_the_blocks_of_their_entries():
                 assert operand.shape[0] == len(operand.blocks)
                 sizes = [plan.layout.blocks[b][1] for b in operand.blocks]
                 assert all((row < size).all() for row, size in zip(operand.offsets, sizes, strict=True))
+
+
+def test_a_batch_of_which_one_member_belongs_to_a_wider_dtype():
+    """Single-precision products, one of which is a piece of a double-precision whole."""
+    rng = np.random.default_rng(0)
+
+    def fn(single, double):
+        products = [x * single[0] for x in single]
+        return products, ops.concatenate([products[1], double]), [ops.tanh(p) for p in products]
+
+    calls = [(rng.normal(size=(4, 70)).astype(np.float32), rng.normal(size=9)) for _ in range(2)]
+    assert_replays(fn, *calls)

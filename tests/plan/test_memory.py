@@ -117,3 +117,14 @@ def test_runs_that_are_taken_do_not_overlap_and_free_neighbors_become_one(steps)
     size = room.size
     assert room.taken(size) == 0  # all of it is one free run again
     assert room.size == size
+
+
+def test_a_run_that_fits_leaves_nothing_behind():
+    room = Room()
+    first, second = room.taken(2 * LINE), room.taken(LINE)
+    room.free(first, 2 * LINE)
+    assert room.taken(2 * LINE) == first
+    room.free(second, LINE)
+    assert room.taken(LINE) == second  # and no empty run stands in the way
+    assert room.size == 3 * LINE
+    assert room.free_runs == []

@@ -126,12 +126,7 @@ class Binder:
 
     def _gemm(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
         a, b = args
-        if out.flags.c_contiguous:
-            self._do(np.dot, a, b, out)
-        elif out.flags.f_contiguous:
-            self._do(np.dot, b.T, a.T, out.T)
-        else:
-            self._do(np.matmul, a, b, out)
+        self._do(np.dot if out.flags.c_contiguous else np.matmul, a, b, out)
 
     def _bmm(self, op: Any, params: Any, args: list[np.ndarray], out: np.ndarray) -> None:
         self._do(np.matmul, *args, out)

@@ -49,20 +49,13 @@ class Layout:
         return len(self.blocks) - 1
 
     def _lay(self, program: Program, chain: list[int], places: list[Any]) -> None:
-        """Give the values of a chain a place, one behind the other; one of another dtype begins a block of its own."""
-        rest = chain
-        while rest:
-            dtype = program.items[rest[0]].dtype
-            sizes = []
-            for i in rest:
-                if program.items[i].dtype != dtype:
-                    break
-                sizes.append(math.prod(program.items[i].shape))
-            block, offset = self._room(dtype, sum(sizes))
-            for i, size in zip(rest, sizes, strict=False):
-                places[i] = window(block, offset, program.items[i].shape, dtype)
-                offset += size
-            rest = rest[len(sizes) :]
+        """Give the values of a chain a place, one behind the other. They are of one dtype, as lists of operands are."""
+        dtype = program.items[chain[0]].dtype
+        sizes = [math.prod(program.items[i].shape) for i in chain]
+        block, offset = self._room(dtype, sum(sizes))
+        for i, size in zip(chain, sizes, strict=True):
+            places[i] = window(block, offset, program.items[i].shape, dtype)
+            offset += size
 
     def _room(self, dtype: np.dtype[Any], size: int) -> tuple[int, int]:
         """Return the block and the offset of a free run of entries."""

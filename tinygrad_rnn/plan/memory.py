@@ -72,11 +72,12 @@ class Room:
 
     Attributes:
         size: the most bytes that were needed so far.
+        free_runs: (length, start) of each free run, shortest first.
     """
 
     def __init__(self) -> None:
         self.size = 0
-        self._runs: list[tuple[int, int]] = []  # (length, start), sorted
+        self.free_runs: list[tuple[int, int]] = []
         self._length: dict[int, int] = {}  # of the free run that begins there
         self._start: dict[int, int] = {}  # of the free run that ends there
 
@@ -84,9 +85,9 @@ class Room:
         """Return where a run of ``length`` bytes begins that is now taken."""
         if not length:
             return 0
-        k = bisect_left(self._runs, (length, -1))
-        if k < len(self._runs):
-            found, start = self._runs[k]
+        k = bisect_left(self.free_runs, (length, -1))
+        if k < len(self.free_runs):
+            found, start = self.free_runs[k]
             self._forget(start, found)
             if found > length:
                 self._remember(start + length, found - length)
@@ -113,10 +114,10 @@ class Room:
         self._remember(start, end - start)
 
     def _remember(self, start: int, length: int) -> None:
-        insort(self._runs, (length, start))
+        insort(self.free_runs, (length, start))
         self._length[start] = length
         self._start[start + length] = start
 
     def _forget(self, start: int, length: int) -> None:
-        del self._runs[bisect_left(self._runs, (length, start))]
+        del self.free_runs[bisect_left(self.free_runs, (length, start))]
         del self._length[start], self._start[start + length]

@@ -53,8 +53,9 @@ class Assembler:
         draft, like = self.draft, self.draft.items[host]
         places = []
         for piece in pieces:
-            if not self.homeless(piece):
-                source = draft.items[piece]
+            source = draft.items[piece]
+            if not self.homeless(piece) or source.dtype != like.dtype:
+                source = source._replace(dtype=like.dtype)
                 piece = draft.insert(host, operation(ops.alias, (piece,), source, scope=like.scope))
             self.homed.add(piece)
             places.append(piece)
