@@ -128,10 +128,12 @@ def entries(place: Place, key: Sequence[Any]) -> Place:
 def collapsed(out: Place, args: Sequence[Place]) -> list[Place]:
     """Return windows that broadcast to the shape of the first, with as few axes as strides can say.
 
-    Axes of length 1 go, and neighboring axes that every window walks in one stride become one: a bias added to one row
-    is a call on two vectors, which numpy dispatches three times as fast.
+    Axes of length 1 go, one that no window walks forwards is turned round, and neighboring axes that every window walks
+    in one stride become one: a bias added to one row is a call on two vectors, which numpy dispatches three times as
+    fast. The order of the entries may change, in all windows alike.
     """
     operands = [out, *args]
+    offsets = [p.offset for p in operands]
     rank = len(out.shape)
     # for each window its stride along each axis that stays; 0 where it is repeated
     steps: list[list[int]] = [[] for _ in operands]
@@ -141,6 +143,9 @@ def collapsed(out: Place, args: Sequence[Place]) -> list[Place]:
         if length == 1:
             continue
         mine = [p.strides[axis] if len(p.shape) >= -axis and p.shape[axis] != 1 else 0 for p in operands]
+        if length and min(mine) < 0 >= max(mine):
+            offsets = [o + m * (length - 1) for o, m in zip(offsets, mine, strict=True)]
+            mine = [-m for m in mine]
         if lengths and all(s[-1] == m * length for s, m in zip(steps, mine, strict=True)):
             lengths[-1] *= length
             for s, m in zip(steps, mine, strict=True):
@@ -149,12 +154,12 @@ def collapsed(out: Place, args: Sequence[Place]) -> list[Place]:
         lengths.append(length)
         for s, m in zip(steps, mine, strict=True):
             s.append(m)
-    result = [out._replace(shape=tuple(lengths), strides=tuple(steps[0]))]
-    for place, strides in zip(args, steps[1:], strict=True):
+    result = [Place(out.block, offsets[0], tuple(lengths), tuple(steps[0]), out.dtype)]
+    for place, offset, strides in zip(args, offsets[1:], steps[1:], strict=True):
         shape = tuple([n if s else 1 for n, s in zip(lengths, strides, strict=True)])
         if not any(strides):
             shape, strides = (), []
-        result.append(place._replace(shape=shape, strides=tuple(strides)))
+        result.append(Place(place.block, offset, shape, tuple(strides), place.dtype))
     return result
 
 
