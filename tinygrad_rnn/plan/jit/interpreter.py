@@ -1,0 +1,54 @@
+"""``interpret``: the loop that runs a code table; one compiled function for every graph.
+
+An instruction is a row of integers: what to do, how many integers it has, and what its kernel asks for.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from numba import njit
+
+from tinygrad_rnn.plan.jit.codes import COPY, FLAT, MAP, PRODUCT, REDUCE, ZERO
+from tinygrad_rnn.plan.jit.loops import flat, mapped
+from tinygrad_rnn.plan.jit.machine import OPTIONS, bytes_of, int64s
+from tinygrad_rnn.plan.jit.moves import copied, indexed, reduced, zeroed
+from tinygrad_rnn.plan.jit.products import multiplied
+
+
+@njit(**OPTIONS)
+def interpret(memory: Any, code: Any, start: int, stop: int, index: Any, work: Any, addresses: Any) -> int:
+    """Return where in the code a row failed, -1 where none did.
+
+    Args:
+        memory: the bytes of an arena.
+        code: the code table.
+        start: where in the table to begin.
+        stop: where to end.
+        index: where the entries of scattered operands lie.
+        work: bytes for the tiles.
+        addresses: four routines of BLAS, then the elementwise kernels.
+    """
+    base, table, entries, tiles = bytes_of(memory), bytes_of(code), bytes_of(index), bytes_of(work)
+    routines = int64s(bytes_of(addresses), 0)
+    kernels = int64s(bytes_of(addresses), 32)
+    at = start
+    while at < stop:
+        c = int64s(table, 8 * at)
+        kind = c[0]
+        if kind == FLAT:
+            flat(c, base, kernels)
+        elif kind == MAP:
+            mapped(c, base, entries, tiles, kernels)
+        elif kind == PRODUCT:
+            multiplied(c, base, routines)
+        elif kind == COPY:
+            copied(c, base)
+        elif kind == ZERO:
+            zeroed(c, base)
+        elif kind == REDUCE:
+            reduced(c, base)
+        elif not indexed(c, base):
+            return at
+        at += c[1]
+    return -1
