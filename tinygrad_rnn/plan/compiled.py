@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_rnn.core.graph import RECORDING
 from tinygrad_rnn.plan.example import Example
+from tinygrad_rnn.plan.executor import require_executor
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.result import builder
 from tinygrad_rnn.plan.signature import signature
@@ -23,7 +24,7 @@ from tinygrad_rnn.plan.verify import Verification
 PLANS = 32  # kept for each compiled function; the one unused for longest goes first
 
 
-def compile(fn: Callable[..., Any]) -> Compiled:
+def compile(fn: Callable[..., Any], *, executor: str = "numpy") -> Compiled:
     """Return a function with the results of ``fn``, which records ``fn`` once and replays the plan after that.
 
     Arrays, nodes, modules' parameters and Python floats among the arguments (nested as you like) are inputs, which may
@@ -32,8 +33,14 @@ def compile(fn: Callable[..., Any]) -> Compiled:
     numbers that it closes over are fixed when it is recorded. Results are fresh floats and arrays. Inside another
     transformation ``fn`` itself runs, so that ``tr.grad(tr.compile(f))`` works; ``tr.compile(tr.grad(f))`` is faster.
 
+    Args:
+        fn: the function.
+        executor: who replays the plan: ``"numpy"`` call by call, or ``"numba"`` (extra ``[jit]``) in one compiled loop.
+
     Raises:
         TypeError: ``fn`` is not callable.
+        ValueError: there is no such executor.
+        ImportError: a package that the executor needs is not installed.
         TraceError: an argument is of another type; or, at the first call, ``fn`` lets a number out of the graph
             (``float(x)``, ``if x > 0``, ...) or has a side effect (``loss.backward()``): a replay would be wrong.
 
@@ -46,7 +53,8 @@ def compile(fn: Callable[..., Any]) -> Compiled:
     """
     if not callable(fn):
         raise TypeError(f"compile: fn must be callable, got {type(fn).__name__}")
-    return Compiled(fn)
+    require_executor(executor)
+    return Compiled(fn, executor)
 
 
 class Compiled:
@@ -54,11 +62,13 @@ class Compiled:
 
     Attributes:
         fn: the function itself.
+        executor: who replays its plans.
     """
 
-    def __init__(self, fn: Callable[..., Any]) -> None:
+    def __init__(self, fn: Callable[..., Any], executor: str = "numpy") -> None:
         functools.update_wrapper(self, fn, updated=())
         self.fn = fn
+        self.executor = executor
         self._replays: OrderedDict[Any, _Replay] = OrderedDict()
         self._latest: tuple[Any, _Replay | None] = (None, None)
         self._lock = threading.Lock()
@@ -103,7 +113,7 @@ class Compiled:
 
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
         traced = trace(self.fn, args, kwargs)
-        replay = _Replay(Plan(traced.program, traced.held), builder(traced.result), kept)
+        replay = _Replay(Plan(traced.program, traced.held, self.executor), builder(traced.result), kept)
         with self._lock:
             self._replays[key] = replay
             while len(self._replays) > PLANS:

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_rnn.plan.executor import binding
 from tinygrad_rnn.plan.hoist import hoisted
 from tinygrad_rnn.plan.instructions import Place
-from tinygrad_rnn.plan.kernels import bind
 from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import oriented
 from tinygrad_rnn.plan.lowering import Lowering
@@ -37,16 +37,19 @@ class Plan:
         ends: for each batch the number of instructions up to it.
         constants: windows with what stands in them for ever.
         starts: the first byte of each block in an arena.
+        executor: ``"numpy"`` or ``"numba"``: who runs the instructions.
+        bind: gives the calls that run them on the bytes of an arena.
         bytes: the memory of one run; values that are not needed at the same time share it.
         example: the call for which the plan was asked for; None where it was not (``Compiled.plan`` sets it).
     """
 
     example: Example | None = None
 
-    def __init__(self, program: Program, held: frozenset[int] = frozenset()) -> None:
+    def __init__(self, program: Program, held: frozenset[int] = frozenset(), executor: str = "numpy") -> None:
         """``held``: the positions of inputs whose data never changes in place (nodes, numbers), so that the same object
         need not be copied again.
         """
+        self.executor = executor
         self.program = hoisted(simplified(program))
         self.held = held
         order = Order(self.program)
@@ -60,6 +63,7 @@ class Plan:
         self.instructions, self.ends = turned(lowering.instructions, ends, self.layout.add)
         self.constants = lowering.constants
         self.starts, self.bytes = self._allocated()
+        self.bind = binding(executor, self.instructions, self.starts)
         self._idle: list[Arena] = []
 
     def _allocated(self) -> tuple[list[int], int]:
@@ -155,7 +159,7 @@ class Arena:
         ]
         self.draws = [(self.window(places[i]), item) for i, item in enumerate(items) if item.kind == "random"]
         self.outputs = [self.window(places[i]) for i in plan.program.outputs]
-        self.calls = bind(plan.instructions, self.memory, plan.starts)
+        self.calls = plan.bind(self.memory)
 
     def window(self, place: Place) -> np.ndarray:
         """Return the array of a window of this memory."""
