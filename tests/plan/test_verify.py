@@ -124,6 +124,21 @@ def test_a_rewrite_that_changes_a_value_is_named_by_its_step(case, monkeypatch):
     assert "verify FAILED in rewriting: " in str(report)
 
 
+def test_a_rewrite_that_changes_a_shape_is_named(case, monkeypatch):
+    def faulty(program):
+        items = list(program.items)
+        i = next(k for k, item in enumerate(items) if item.name == "h_3")
+        items[i] = altered(items[i], args=(0,))
+        return Program(items, program.outputs)
+
+    monkeypatch.setattr(plan_module, "hoisted", faulty)
+    report = case.verify()
+    assert report.fault.stage == "rewriting"
+    assert re.search(
+        r"ValueError: %\d+ h_3 = tanh\(%0\) float64\[2, 4\] in t=3 has shape \(3, 4\)", str(report)
+    )
+
+
 def test_a_sum_in_another_order_is_not_taken_for_the_fault(monkeypatch):
     """(a + c) + b stands for nothing recorded, and is right; what is wrong comes after it."""
 
@@ -203,6 +218,28 @@ def test_two_values_in_the_same_memory(case):
     assert fault.stage == "running"
     assert "it was right until batch" in str(fault)
     assert "read by" in str(fault)
+
+
+def test_an_instruction_that_writes_over_its_own_operand():
+    """numpy's dot notices and copies; another executor would read what it has written."""
+    product = Case(lambda a, b: ops.exp(a @ b) @ b, np.ones((5, 5)), np.ones((5, 5)))
+    plan = product.plan()
+    last = plan.instructions[-1]
+    assert last.kernel == "gemm"
+    plan.starts[last.out.block] = plan.starts[last.args[0].block]
+    fault = product.verify(plan).fault
+    assert fault.stage == "running"
+    assert "(gemm) writes" in str(fault)
+
+
+def test_zeros_around_a_piece_are_part_of_the_value():
+    """The gradient of x[1:3] is zero elsewhere: memory that nobody writes."""
+    gradient = Case(tr.grad(lambda x: ops.sum(x[1:30] ** 2)), np.ones(40))
+    plan = gradient.plan()
+    assert gradient.verify(plan)
+    assert plan.layout.gaps
+    plan.layout.gaps.clear()
+    assert gradient.verify(plan).fault.stage == "running"
 
 
 # --- what is wrong: replaying

@@ -116,8 +116,11 @@ def verified(
     """
     program = plan.program
     drawn_from = generators(program, inputs)
-    with restored(drawn_from):
-        truth = values(program, inputs)
+    try:
+        with restored(drawn_from):
+            truth = values(program, inputs)
+    except Exception as error:
+        return Verification(raised("rewriting", "an item", error, ()), np.inf, len(program.outputs), 0)
     limits = allowances(program, inputs, truth)
     expected, allowed = _outputs(program, truth), [limits[i] for i in program.outputs]
     fault = None
@@ -238,6 +241,9 @@ def _running_fault(
                 return fault_at(
                     "running", described(plan.program, a), watch.value(a), truth[a], limits[a], hints
                 )
+        if clash := watch.clash(k):
+            value = described(plan.program, batch.members[0])
+            return Fault("running", value, np.nan, np.nan, np.inf, 0.0, (clash, members))
         try:
             watch.run(k)
         except Exception as error:

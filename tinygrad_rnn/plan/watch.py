@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.plan.instructions import Place
 from tinygrad_rnn.plan.kernels import bind
 from tinygrad_rnn.plan.plan import Arena, Plan
 from tinygrad_rnn.plan.reference import described, deviation, generators, restored, source_of
@@ -62,6 +63,37 @@ class Watch:
         with np.errstate(all="ignore"):
             for f, args in self._steps[k]:
                 f(*args)
+
+    def clash(self, k: int) -> str:
+        """Return which instruction of batch k writes over an operand that it still reads; "" where none does.
+
+        numpy copies such an operand first, other executors do not. Entry by entry in place is legal.
+        """
+        start = self.plan.ends[k - 1] if k else 0
+        for number in range(start, self.plan.ends[k]):
+            kernel, out, args, *_ = self.plan.instructions[number]
+            for operand in args:
+                if not isinstance(out, Place) or not isinstance(operand, Place):
+                    continue
+                in_place = operand == out and kernel in ("map", "copy")
+                if not in_place and self._overlap(operand, out):
+                    return f"instruction {number} ({kernel}) writes {out} over its operand {operand}"
+        return ""
+
+    def _overlap(self, a: Place, b: Place) -> bool:
+        first, second = self._arena.window(a), self._arena.window(b)
+        if not np.may_share_memory(first, second):
+            return False
+        if a.block != b.block:
+            return True  # two blocks in the same bytes
+        return bool(np.isin(self._numbers(a), self._numbers(b)).any())
+
+    def _numbers(self, place: Place) -> np.ndarray:
+        """Return the entries of the block that a window consists of."""
+        found = np.full(place.shape, place.offset)
+        for axis, (length, stride) in enumerate(zip(place.shape, place.strides, strict=True)):
+            found += (stride * np.arange(length)).reshape(-1, *(1,) * (len(place.shape) - axis - 1))
+        return found.ravel()
 
     def overwritten(self, i: int, before: int) -> str:
         """Run once more from the start and say which batch made item i's memory wrong."""
