@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.core import primitives as NODES
-from tinygrad_rnn.core.graph import Node, ancestors, recording, refuse_stale
+from tinygrad_rnn.core.graph import RECORDING, Node, Recording, ancestors, recording, refuse_stale
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import Carrier, Op
 
@@ -81,6 +82,7 @@ def pullback(
             ledger.add(output, cotangent)
     waiting = []
     leaves: dict[Node, Any] = {}  # taken out at their turn, so that what comes later is seen to be late
+    states: dict[tuple[str, ...], Recording] = {}
     with np.errstate(all="ignore"):
         for node in reversed(nodes):
             g = found.get(node)
@@ -93,7 +95,7 @@ def pullback(
                 leaves[node] = found.pop(node)
             elif record:
                 if node not in stop:
-                    _record_pull(node, g, ledger)
+                    _record_pull(node, g, ledger, _backward(node._scope, states))
             elif node._call.pull is not None and node not in stop:
                 node._call.pull(node, g, found, ledger)
     if not (found.keys().isdisjoint(waiting) and found.keys().isdisjoint(leaves)):
@@ -216,11 +218,20 @@ def _opaque_cotangent(op: Op, i: int) -> Op:
     )
 
 
-def _record_pull(node: Node, g: Node, ledger: Ledger) -> None:
-    op = node._call.op
-    with recording(on=True, scope=("backward", *node._scope)):
+def _backward(scope: tuple[str, ...], states: dict[tuple[str, ...], Recording]) -> Recording:
+    """Return how to record what pulls back a node of ``scope``; made once for each scope, as many nodes share one."""
+    state = states.get(scope)
+    if state is None:
+        state = states[scope] = replace(RECORDING.get(), on=True, scope=("backward", *scope))
+    return state
+
+
+def _record_pull(node: Node, g: Node, ledger: Ledger, state: Recording) -> None:
+    op, wanted = node._call.op, ledger.wanted
+    token = RECORDING.set(state)
+    try:
         for i, parent in enumerate(node._parents):
-            if not parent._call.active or (ledger.wanted is not None and parent not in ledger.wanted):
+            if not parent._call.active or (wanted is not None and parent not in wanted):
                 continue
             if op.vjp is not None:
                 c = _opaque_cotangent(op, i)(g, node, *node._parents, **node._call.params)
@@ -228,6 +239,8 @@ def _record_pull(node: Node, g: Node, ledger: Ledger) -> None:
                 c = op.cotangent(i, NODES, g, node, node._parents, node._call.params)
             if c is not None:
                 ledger.add(parent, fit(c, parent))
+    finally:
+        RECORDING.reset(token)
 
 
 def _refuse_opaque(op: Op) -> None:

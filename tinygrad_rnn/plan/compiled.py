@@ -15,6 +15,7 @@ import numpy as np
 from tinygrad_rnn.core.graph import RECORDING
 from tinygrad_rnn.plan.example import Example
 from tinygrad_rnn.plan.executor import require_executor
+from tinygrad_rnn.plan.garbage import uncollected
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.result import builder
 from tinygrad_rnn.plan.signature import signature
@@ -113,7 +114,9 @@ class Compiled:
 
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
         traced = trace(self.fn, args, kwargs)
-        replay = _Replay(Plan(traced.program, traced.held, self.executor), builder(traced.result), kept)
+        with uncollected():
+            plan = Plan(traced.program, traced.held, self.executor)
+        replay = _Replay(plan, builder(traced.result), kept)
         with self._lock:
             self._replays[key] = replay
             while len(self._replays) > PLANS:

@@ -6,16 +6,14 @@ before it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from tinygrad_rnn.core.graph import Node
-from tinygrad_rnn.core.op import LEAF, NO_PARAMS, Op
+from tinygrad_rnn.core.op import NO_PARAMS, Op
 from tinygrad_rnn.core.primitives.indexing import decode
-from tinygrad_rnn.core.tensor import RANDOM
 
 SUM_OF_MATMULS = Op(
     name="sum_of_matmuls",
@@ -73,43 +71,6 @@ class Program:
             for a in item.args:
                 users[a].append(i)
         return users
-
-
-def of_graph(
-    nodes: Iterable[Node], outputs: Iterable[Node], inputs: Mapping[Node, int], generators: Mapping[int, int]
-) -> Program:
-    """Return the program of recorded nodes in topological order.
-
-    Args:
-        nodes: parents first.
-        outputs: those whose value is wanted.
-        inputs: the position of each input among the leaves of the arguments.
-        generators: likewise for random generators, by ``id``.
-    """
-    index: dict[Node, int] = {}
-    items: list[Item] = []
-    for node in nodes:
-        index[node] = len(items)
-        items.append(_item(node, index, inputs, generators))
-    return Program(items, tuple(index[y] for y in outputs))
-
-
-def _item(
-    node: Node, index: Mapping[Node, int], inputs: Mapping[Node, int], generators: Mapping[int, int]
-) -> Item:
-    data = np.asarray(node._data)
-    shape, dtype = data.shape, data.dtype
-    if node in inputs:
-        return Item("input", None, NO_PARAMS, (), shape, dtype, node.scope, inputs[node], node.name)
-    if node.op is RANDOM:
-        draw = generators.get(id(node.params["generator"]))
-        return Item("random", None, node.params, (), shape, dtype, node.scope, draw, node.name)
-    if node.op is not None:
-        args = tuple([index[p] for p in node.parents])
-        return Item("op", node.op, node.params, args, shape, dtype, node.scope, None, node.name)
-    if node._call is LEAF:
-        return Item("leaf", None, NO_PARAMS, (), shape, dtype, node.scope, node, node.name)
-    return Item("constant", None, NO_PARAMS, (), shape, dtype, node.scope, data, node.name)
 
 
 def operation(

@@ -12,15 +12,16 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import leaf
 from tinygrad_rnn.core.errors import TraceError
-from tinygrad_rnn.core.graph import Graph, Node, recording, refuse_reading
+from tinygrad_rnn.core.graph import Node, next_stamp, recording
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Carrier
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.tree import flatten, unflatten
 from tinygrad_rnn.core.value import Value
-from tinygrad_rnn.plan.program import Program, of_graph
+from tinygrad_rnn.plan.garbage import uncollected
+from tinygrad_rnn.plan.program import Program
+from tinygrad_rnn.plan.recorded import program_of
 from tinygrad_rnn.plan.result import Output
 from tinygrad_rnn.plan.signature import signature
 
@@ -50,7 +51,8 @@ def trace(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
             replay would not repeat: it changes an argument, draws by itself from a Generator that it was given, or
             keeps a node beyond its own end.
     """
-    program, result, watched = _recorded(fn, args, kwargs)
+    with uncollected():
+        program, result, watched = _recorded(fn, args, kwargs)
     if any(ref() is not None for ref in watched):
         gc.collect()  # a function that refers to itself is a cycle, and may hold nodes
     left = next((node for ref in watched if (node := ref()) is not None), None)
@@ -79,6 +81,7 @@ def _recorded(
     given = unflatten((args, kwargs), iter(placeholders), modules=True)
     before = _state(given, clones)
     draws: list[Node] = []
+    since = next_stamp()
     with (
         recording(on=True, transforms=("compile",), scope=(), inputs=frozenset(inputs), draws=draws),
         _quiet(flat),
@@ -86,15 +89,11 @@ def _recorded(
         result = fn(*given[0], **given[1])
         leaves = [x for _, x in flatten(result)]
         nodes = [x for x in leaves if isinstance(x, Carrier)]
-        graph = Graph.of(*nodes, *draws) if nodes or draws else ()
-        for node in graph:
-            _refuse_sizes(node)
+        program, users = program_of(nodes, draws, inputs, generators, since)
     _refuse_changes(before, _state(given, clones))
-    program = of_graph(graph, nodes, inputs, generators)
     outputs = iter(range(len(nodes)))
     marked = [Output(next(outputs), isinstance(x, Value)) if isinstance(x, Carrier) else x for x in leaves]
-    users = [node for node in graph if any(p._call is LEAF for p in node._parents)]
-    watched = [weakref.ref(node) for node in (*inputs, *draws, *users)]
+    watched = [weakref.ref(node) for node in (*inputs, *draws)] + users
     return program, unflatten(result, iter(marked)), watched
 
 
@@ -133,14 +132,6 @@ def _what(node: Node) -> str:
 
 def _at(scope: tuple[str, ...]) -> str:
     return f" at {', '.join(scope)}" if scope else ""
-
-
-def _refuse_sizes(node: Node) -> None:
-    """Refuse a mask as an index: how many entries it takes is decided by its data."""
-    if node.op is ops.getitem or node.op is ops.scatter_add:
-        for index in node.parents[1:]:
-            if index.dtype.kind == "b":
-                refuse_reading(index, "a boolean index (its size depends on data)")
 
 
 def _placeholder(x: Any, clones: dict[int, np.random.Generator]) -> Any:
