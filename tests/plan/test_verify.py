@@ -350,6 +350,12 @@ def test_a_whole_train_step_of_a_model_that_is_closed_over_passes():
         optimizer.step(step(x)[1])
 
 
+def test_the_other_executor_is_verified_too():
+    pytest.importorskip("numba")
+    step = tr.compile(tr.value_and_grad(loss), executor="numba")
+    assert step.verify(network(), *data(3)), str(step.verify(network(), *data(3)))
+
+
 def test_values_pass():
     assert tr.compile(tr.value_and_grad(lambda w, x: (w * x + 1.0) ** 3)).verify(2.0, 0.5)
 

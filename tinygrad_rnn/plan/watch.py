@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.plan.executor import binding
 from tinygrad_rnn.plan.instructions import Place
-from tinygrad_rnn.plan.kernels import bind
 from tinygrad_rnn.plan.plan import Arena, Plan
 from tinygrad_rnn.plan.reference import described, deviation, generators, restored, source_of
 
@@ -17,7 +17,7 @@ POISON = 0xFF  # nan as a float, -1 as an integer, no truth value
 
 
 class Watch:
-    """One run on memory of its own, which holds nan where nothing was computed yet."""
+    """One run by the plan's own executor on memory of its own, which holds nan where nothing was computed yet."""
 
     def __init__(
         self, plan: Plan, inputs: Sequence[Any], truth: Sequence[np.ndarray], limits: Sequence[float]
@@ -26,7 +26,8 @@ class Watch:
         self._arena = arena = Arena(plan)
         self._windows = [arena.window(place) for place in plan.layout.places]
         self._steps = [
-            bind(plan.instructions[a:b], arena.memory, plan.starts) for a, b in pairwise([0, *plan.ends])
+            binding(plan.executor, plan.instructions[a:b], plan.starts)(arena.memory)
+            for a, b in pairwise([0, *plan.ends])
         ]
         self._start()
 
