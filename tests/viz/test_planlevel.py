@@ -70,20 +70,20 @@ def test_results_inputs_weights_and_constants_are_marked():
     rows = list(boxes(drawing).values())
     assert ["sin", "(3, 2)", "result 0"] in rows
     assert ["W", "(2, 2)"] in rows
-    assert ["input 0", "(3, 2)"] in rows
+    assert ["x", "(3, 2)"] in rows
     assert ["constant", "(2,)"] in rows
 
 
 def test_a_weight_is_drawn_beside_each_of_its_users():
     drawing = tr.draw(train_step(3))
     ghosts = [texts for name, texts in boxes(drawing).items() if "_" in name]
-    assert ["input 1"] in ghosts  # U, used going back as well
+    assert ["p['u']"] in ghosts  # U, used going back as well
     assert len([1 for name in boxes(drawing) if "_" in name]) == drawing.source.count('class="ghost"')
 
 
 def test_numbers_stand_in_the_label_of_their_user():
     drawing = tr.draw(plan_of(lambda x: x * 3.0, np.ones(2)))
-    assert [texts[0] for texts in boxes(drawing).values()] == ["× 3", "input 0"]
+    assert [texts[0] for texts in boxes(drawing).values()] == ["× 3", "x"]
 
 
 def test_the_color_is_the_arithmetic_of_all_members():
@@ -105,6 +105,12 @@ def test_separate_sequences_are_batched_across():
 
     drawing = tr.draw(plan_of(both, {k: network()[k] for k in "wu"}, list(rows)))
     assert ["h_t = tanh", "4 together × 5", "(4,)", "t=0 … 4", "result 0, 1, 2, 3"] in boxes(drawing).values()
+
+
+def test_a_plan_that_was_not_made_for_a_call_numbers_its_inputs():
+    plan = train_step(2)
+    plan.example = None
+    assert ["input 4", "(2, 2, 3)"] in boxes(tr.draw(plan)).values()
 
 
 def test_a_plan_without_operations():

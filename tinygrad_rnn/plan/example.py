@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -12,6 +14,8 @@ from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.tree import flatten, unflatten
 from tinygrad_rnn.plan.signature import signature
+
+_FIRST = re.compile(r"\A\['(.*?)'\]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +50,15 @@ class Example:
         data: list[Any] = []
         signature(self.args, self.kwargs, data, [])
         return data
+
+    def names(self) -> list[str]:
+        """Return what the function calls each leaf of its arguments, such as ``"weights[0]"``, in the inputs' order."""
+        try:
+            positional: Any = inspect.signature(self.fn).bind_partial(*self.args).arguments
+        except (TypeError, ValueError):  # a builtin tells no signature
+            positional = {f"argument {k}": x for k, x in enumerate(self.args)}
+        paths = [path for tree in (positional, self.kwargs) for path, _ in flatten(tree)]
+        return [_FIRST.sub(r"\1", path, count=1) for path in paths]
 
     def eager(self) -> list[tuple[str, Any]]:
         """Return the leaves of what the function itself returns, with their paths; its arrays become nodes first."""

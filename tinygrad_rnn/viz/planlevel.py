@@ -52,6 +52,7 @@ class PlanLevel:
         self.box_of: dict[int, Box] = {}
         self._collect(plan)
         self._made: dict[int, list[int]] = {}
+        self._names = plan.example.names() if plan.example is not None else []
         self._outputs = [set(self._makers(i)) for i in plan.program.outputs]
         self._data()
         sizes = [self._flops(box) for box in self.boxes]
@@ -179,12 +180,15 @@ class PlanLevel:
         if name and name != item.name:
             name = f"{name}_t" if len(box.members) > 1 else item.name
         if item.op is None:
-            sign = (
-                f"{item.kind} {item.source}" if item.kind == "input" and len(box.members) == 1 else item.kind
-            )
-            return name or sign
+            return name or self._given(box, item)
         sign = symbol(item, self._constants(box, item))
         return f"{name} = {sign}" if name else sign
+
+    def _given(self, box: Box, item: Item) -> str:
+        """Return the name of data that has none of its own: what the function calls an argument."""
+        if item.kind != "input" or len(box.members) > 1:
+            return item.kind
+        return self._names[item.source] if self._names else f"input {item.source}"
 
     def _constants(self, box: Box, item: Item) -> list[str | None]:
         texts: list[str | None] = []
