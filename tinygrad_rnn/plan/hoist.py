@@ -5,6 +5,9 @@ from __future__ import annotations
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import Item, Program, kind_of, operation
+from tinygrad_rnn.plan.recurrences import Recurrences
+from tinygrad_rnn.plan.rewrites.factors import collect_factors
+from tinygrad_rnn.plan.rewrites.frames import frame_factors
 from tinygrad_rnn.plan.schedule import Order
 
 
@@ -13,20 +16,10 @@ def hoisted(program: Program) -> Program:
     order = Order(program)
     if not order.recurrent:
         return program
-    draft = Draft(program)
-    hoist_sums(draft, Recurrences(order))
+    draft, inside = Draft(program), Recurrences(order)
+    for rewrite in _REWRITES:
+        rewrite(draft, inside)
     return draft.finished()
-
-
-class Recurrences:
-    """Which values belong to which recurrence."""
-
-    def __init__(self, order: Order) -> None:
-        self.component = [c if c in order.recurrent else -1 for c in [order.component[b] for b in order.base]]
-
-    def __getitem__(self, i: int) -> int:
-        """Return the number of the recurrence that item i belongs to, -1 where it belongs to none."""
-        return self.component[i] if i < len(self.component) else -1
 
 
 def hoist_sums(draft: Draft, inside: Recurrences) -> None:
@@ -59,3 +52,6 @@ def _split(draft: Draft, item: Item, inside: Recurrences) -> tuple[int, int, int
             if items[b].dtype == item.dtype and inside[c] >= 0 and inside[b] < 0:
                 return p, b, c
     return None
+
+
+_REWRITES = (hoist_sums, collect_factors, frame_factors)

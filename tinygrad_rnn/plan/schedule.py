@@ -23,6 +23,7 @@ from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Item, Program
 ALONE = (SUM_OF_MATMULS, ops.add_n)  # each reads its own arguments side by side
 MOST_TERMS = 4  # of a sum that may be batched with others
 SHARED = 4  # uses; a source with more is a weight, and products with different weights are not one batch
+SPREAD = 4  # members, at least, of a batch that is split from another one
 _DIGITS = re.compile(r"\d+")
 
 
@@ -70,24 +71,67 @@ def scheduled(order: Order) -> list[Batch]:
     component, level, classes = order.component, order.level, order.classes
     for i in order.work:
         groups.setdefault((component[i], level[i], classes[i]), []).append(i)
-    return [Batch(tuple(groups[key])) for key in sorted(groups)]
+    spots = _Spots(order.items, order.base)
+    batches = []
+    for key in sorted(groups):
+        members = groups[key]
+        if len(members) >= 2 * SPREAD and key[0] not in order.recurrent:
+            batches += [Batch(tuple(part)) for part in spots.split(members)]
+        else:
+            batches.append(Batch(tuple(members)))
+    return batches
+
+
+class _Spots:
+    """Tells where in a whole each value lies: as a piece of it, or as a reading of a part."""
+
+    def __init__(self, items: list[Item], base: list[int]) -> None:
+        self.items, self.base = items, base
+        self._home: dict[int, Hashable] = {}
+        for item in items:
+            if item.op is ASSEMBLE:
+                self._home.update(zip(item.args, item.params["keys"], strict=True))
+
+    def split(self, members: list[int]) -> list[list[int]]:
+        """Return members in groups that lie, and read their arguments, at the same spots of their wholes.
+
+        Values at one spot of many wholes can be at a constant distance, where those at several spots are not. Members
+        at hardly any common spots, such as the rows of one array, stay together.
+        """
+        first = self.items[members[0]]
+        if not first.shape or first.op in ALONE:
+            return [members]
+        groups: dict[Hashable, list[int]] = {}
+        for m in members:
+            groups.setdefault(tuple([self._spot(a) for a in (m, *self.items[m].args)]), []).append(m)
+        return list(groups.values()) if len(groups) * SPREAD <= len(members) else [members]
+
+    def _spot(self, i: int) -> Hashable:
+        keys = []
+        while i != self.base[i]:
+            if self.items[i].op is ops.getitem:
+                keys.append(self.items[i].params["key"])
+            i = self.items[i].args[0]
+        return self._home.get(i), *keys
 
 
 class Order:
     """What must run before what.
 
     Attributes:
+        items: those of the program.
         work: the items that must be computed; views and assembled values cost nothing.
         base: for each item the one whose memory it reads.
         classes: for each item of work a number, the same for those that could run as one; -1 for other items, but
             a number of its own for each assembled value, through which its readers wait for its pieces.
-        component: for each of these the rank of its strongly connected component of classes, else -1.
+        component: for each of these twice the rank of its strongly connected component of classes, and 1 more where
+            it follows that component; a negative number for others.
         recurrent: the ranks of components that are recurrences.
         level: for each of these its depth inside its component.
     """
 
     def __init__(self, program: Program) -> None:
-        items = program.items
+        self.items = items = program.items
         self.base = base = bases(program)
         made = [i for i, item in enumerate(items) if item.kind == "op" and base[i] == i]
         self.work = [i for i in made if items[i].op is not ASSEMBLE]
@@ -99,9 +143,23 @@ class Order:
         rank = _components(edges)
         self.component = [-1] * len(items)
         for i in made:
-            self.component[i] = rank[self.classes[i]]
-        self.recurrent = _recurrent(edges, rank)
+            self.component[i] = 2 * rank[self.classes[i]]
+        self.recurrent = {2 * r for r in _recurrent(edges, rank)}
+        self._put_off(made, deps)
         self.level = self._levels(items, made, deps)
+
+    def _put_off(self, made: list[int], deps: list[list[int]]) -> None:
+        """Let what a recurrence does not read itself follow it, where it is much the same in many steps.
+
+        It came in because it is of one class with something that the recurrence reads.
+        """
+        component, classes = self.component, self.classes
+        read = {d for i in made for d in deps[i] if component[d] == component[i]}
+        loose = [i for i in made if component[i] in self.recurrent and i not in read]
+        counts = Counter([classes[i] for i in loose])
+        for i in loose:
+            if counts[classes[i]] >= SPREAD:
+                component[i] += 1
 
     def _deps(self, items: list[Item], made: list[int]) -> list[list[int]]:
         """Return for each item that is made those that must be made before."""
@@ -147,6 +205,7 @@ class Classes:
         first = [-1] * len(items)
         for i in made:
             first[i] = forms.setdefault(self._form(i), len(forms))
+        homes = self._homes(made, first)
         near: list[int | None] = [None] * len(items)
         numbers: dict[Hashable, int] = {}
         result = [-1] * len(items)
@@ -156,11 +215,20 @@ class Classes:
                 around = []
                 for a in items[i].args:
                     if (n := near[a]) is None:
-                        n = near[a] = self._neighbor(a, first)
+                        n = near[a] = self._neighbor(a, first, homes)
                     around.append(n)
-                key = first[i], tuple(around)
+                key = first[i], homes.get(i), tuple(around)
             result[i] = numbers.setdefault(key, len(numbers))
         return result
+
+    def _homes(self, made: list[int], first: list[int]) -> dict[int, Hashable]:
+        """Return for each piece of a whole what the whole consists of: only the like can lie side by side."""
+        homes: dict[int, Hashable] = {}
+        for i in made:
+            if self.items[i].op is ASSEMBLE:
+                pieces = self.items[i].args
+                homes.update(dict.fromkeys(pieces, frozenset([first[p] for p in pieces])))
+        return homes
 
     def _form(self, i: int) -> Hashable:
         item = self.items[i]
@@ -181,13 +249,15 @@ class Classes:
         found = self._statics[id(params)] = tuple(sorted(params.items()))
         return found
 
-    def _neighbor(self, a: int, first: list[int]) -> int:
-        """Return a number for what an argument is."""
+    def _neighbor(self, a: int, first: list[int], homes: Mapping[int, Hashable]) -> int:
+        """Return a number for what an argument is; pieces of one whole are the same."""
         source, shape = self.base[a], self.items[a].shape
         item = self.items[source]
         key: Hashable
         if item.op is ASSEMBLE:
             key = ASSEMBLE, shape
+        elif source in homes:
+            key = homes[source]
         elif first[source] >= 0:
             return first[source]
         else:

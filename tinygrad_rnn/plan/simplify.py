@@ -6,9 +6,10 @@ from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import Program
 from tinygrad_rnn.plan.rewrites.assemble import assemble
 from tinygrad_rnn.plan.rewrites.merge import merged
+from tinygrad_rnn.plan.rewrites.slices import join_slices
 from tinygrad_rnn.plan.rewrites.sums import flatten_sums, join_products
 
-_REWRITES = (flatten_sums, join_products, assemble)
+_REWRITES = (join_slices, flatten_sums, join_products, assemble)
 
 
 def simplified(program: Program) -> Program:
