@@ -169,7 +169,8 @@ def test_copies(layout, to, kind):
 def test_reductions(layout, op, dtype):
     memory = Memory()
     program = []
-    cases = [((7,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)), ((2, 3, 4), (0, 2)), ((2, 3, 4), (1,)),
+    cases = [((7,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)), ((5, 5), (0,)), ((5, 5), (1,)),
+             ((2, 3, 4), (0, 2)), ((2, 3, 4), (1,)),
              ((1, 3), (0,)), ((2000,), (0,)), ((2000, 2), (0,)), ((2, 2000), (1,)), ((0, 3), (1,)),
              ((2, 3, 2, 3), (0, 3))]  # fmt: skip
     for shape, axes in cases:
@@ -236,6 +237,8 @@ def test_stacks_of_products(size):
     for x in (left, shared):
         out = memory.operand(memory.noise((4, size, 2 * size), "f8"))
         program += instruction(memory, "bmm", out, (x, right))
+        column = right._replace(shape=(4, size, 1))
+        program += instruction(memory, "bmm", memory.operand(memory.noise((4, size, 1), "f8")), (x, column))
     assert_agree(memory, program, sums=True)
 
 
@@ -252,6 +255,8 @@ KEYS = [
     ((HERE, None, HERE), [[1, 2], [0, 1]]),
     ((Ellipsis, HERE), [-2]),
     ((HERE, 1), [[]]),
+    ((Slice(1, 5, 2), HERE, None, HERE), [[1, 2], [0, 1]]),
+    ((-2, HERE), [[1, 1, 3]]),
     ((2,), []),
     ((Ellipsis, Slice(0, 2, None)), []),
 ]

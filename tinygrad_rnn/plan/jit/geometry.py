@@ -12,18 +12,16 @@ class Walk(NamedTuple):
     Attributes:
         lengths: of the axes.
         strides: for each operand the distance of neighbors along each axis, in entries.
-        labels: what each axis is; axes with different labels never become one.
     """
 
     lengths: tuple[int, ...]
     strides: tuple[tuple[int, ...], ...]
-    labels: tuple[int, ...]
 
     def padded(self, rank: int) -> Walk:
         """Return the same walk with axes of length 1 in front."""
         more = (0,) * (rank - len(self.lengths))
         lengths = (1,) * len(more) + self.lengths
-        return Walk(lengths, tuple([more + s for s in self.strides]), more + self.labels)
+        return Walk(lengths, tuple([more + s for s in self.strides]))
 
 
 def broadcast_strides(shape: Sequence[int], strides: Sequence[int], target: Sequence[int]) -> tuple[int, ...]:
@@ -33,30 +31,26 @@ def broadcast_strides(shape: Sequence[int], strides: Sequence[int], target: Sequ
     return (0,) * missing + tuple(own)
 
 
-def collapsed(
-    lengths: Sequence[int], strides: Sequence[Sequence[int]], labels: Sequence[int] | None = None
-) -> Walk:
+def collapsed(lengths: Sequence[int], strides: Sequence[Sequence[int]]) -> Walk:
     """Return the walk over all axes in the order of the first operand's strides, neighbors merged where they can be.
 
     Args:
         lengths: of the axes.
         strides: for each operand, along each axis.
-        labels: what each axis is.
     """
-    labels = labels or [0] * len(lengths)
     axes = [k for k, n in enumerate(lengths) if n != 1]
     axes.sort(key=lambda k: -abs(strides[0][k]))  # stable: equal strides stay in order
-    merged: list[tuple[int, list[int], int]] = []
+    merged: list[tuple[int, list[int]]] = []
     for k in axes:
         steps = [s[k] for s in strides]
-        if merged and merged[-1][2] == labels[k] and merged[-1][1] == [s * lengths[k] for s in steps]:
-            merged[-1] = merged[-1][0] * lengths[k], steps, labels[k]
+        if merged and merged[-1][1] == [s * lengths[k] for s in steps]:
+            merged[-1] = merged[-1][0] * lengths[k], steps
         else:
-            merged.append((lengths[k], steps, labels[k]))
+            merged.append((lengths[k], steps))
     if not merged:
-        merged = [(1, [1] * len(strides), 0)]
-    by_operand = tuple(tuple(axis[1][i] for axis in merged) for i in range(len(strides)))
-    return Walk(tuple(axis[0] for axis in merged), by_operand, tuple(axis[2] for axis in merged))
+        merged = [(1, [1] * len(strides))]
+    by_operand = tuple(tuple(steps[i] for _, steps in merged) for i in range(len(strides)))
+    return Walk(tuple(n for n, _ in merged), by_operand)
 
 
 class Indexing(NamedTuple):

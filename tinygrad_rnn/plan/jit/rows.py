@@ -71,11 +71,10 @@ def _bytes(strides: Sequence[int], itemsize: int) -> list[int]:
 def padded_walk(
     lengths: Sequence[int],
     strides: Sequence[Sequence[int]],
-    labels: Sequence[int] | None = None,
     axes: int = AXES,
 ) -> Walk | None:
     """Return the walk over all axes with as many as kernels have, None where it needs more."""
-    walk = collapsed(lengths, strides, labels)
+    walk = collapsed(lengths, strides)
     return None if len(walk.lengths) > axes else walk.padded(axes)
 
 
@@ -113,13 +112,14 @@ def reduce_rows(out: Place, a: Place, op: Op | None, axes: Sequence[int]) -> Row
         return ()
     if not math.prod(a.shape):
         return zero_rows(out) if which == ADD else None
-    gone = [int(k in axes) for k in range(len(a.shape))]
+    gone = [k in axes for k in range(len(a.shape))]
     kept = iter(out.strides)
-    walk = padded_walk(a.shape, [a.strides, [0 if g else next(kept) for g in gone]], gone)
+    walk = padded_walk(a.shape, [a.strides, [0 if g else next(kept) for g in gone]])
     if walk is None:
         return None
     there, here = (_bytes(s, a.dtype.itemsize) for s in walk.strides)
-    numbers = (REDUCE, 22, which, kind, *walk.lengths, 0, *here, 0, *there, *walk.labels)
+    flags = [int(s == 0) for s in here]  # the axes that go: the result does not move along them
+    numbers = (REDUCE, 22, which, kind, *walk.lengths, 0, *here, 0, *there, *flags)
     return (Row(numbers, ((0, 8), (1, 13))),)
 
 
@@ -200,9 +200,8 @@ def product_rows(out: Place, a: Place, b: Place) -> Rows:
     (m, n), k = out.shape[-2:], a.shape[-1]
     c, left, right = (w.strides[-2:] for w in (out, a, b))
     slots = [8, 9, 10]
-    if n == 1 or (
-        m > 1 and c[1] != 1
-    ):  # as the transposed product: its rows lie entry by entry, or it is one row
+    turned = n == 1 or (m > 1 and c[1] != 1)
+    if turned:  # as the transposed product: it is one row, or its rows lie entry by entry
         m, n = n, m
         c, left, right = c[::-1], right[::-1], left[::-1]
         slots, steps = [8, 10, 9], [steps[0], steps[2], steps[1]]
