@@ -1,6 +1,7 @@
 """A drawn plan shows what was batched with what, how often, and which recurrence it belongs to."""
 
 import re
+from html import unescape
 
 import numpy as np
 import pytest
@@ -24,9 +25,10 @@ def train_step(steps):
 def boxes(drawing):
     """Return the texts of each box by its identifier."""
     found = re.findall(r"^(n\w+) \[label=<<b>(.*?)</b>(.*?)>,shape", drawing.source, re.M)
-    return {
+    rows = {
         name: [head, *re.findall(r'<font point-size="9">(.*?)</font>', rest)] for name, head, rest in found
     }
+    return {name: list(map(unescape, texts)) for name, texts in rows.items()}
 
 
 def edges(drawing):
