@@ -84,20 +84,10 @@ class Plan:
         return f"<Plan of {len(self.program.items)} values, {len(self.batches)} batches>"
 
     def __str__(self) -> str:
-        """Return the plan as numbered lines in the order of running; a batch of several is one line for each."""
-        lines = []
-        for batch in self.batches:
-            together = f"  ({len(batch.members)} together)" if len(batch.members) > 1 else ""
-            lines += [f"{self._line(i)}{together}" for i in batch.members]
-        return "\n".join(lines)
+        """Return the plan as numbered lines in the order of running, each value assigned once; see ``listing``."""
+        from tinygrad_rnn.plan.listing import listing
 
-    def _line(self, i: int) -> str:
-        item = self.program.items[i]
-        assert item.op is not None
-        params = "".join(f", {key}={value}" for key, value in item.params.items())
-        scope = f"  [{', '.join(item.scope)}]" if item.scope else ""
-        args = ", ".join(f"%{a}" for a in item.args)
-        return f"%{i} = {item.op.name}({args}{params}) {item.dtype}{list(item.shape)}{scope}"
+        return listing(self)
 
     def __call__(self, inputs: Sequence[Any]) -> list[np.ndarray]:
         """Return fresh arrays of the outputs for the data of the inputs."""
