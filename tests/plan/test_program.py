@@ -138,3 +138,38 @@ def test_a_long_sum_may_be_chained_on_either_side():
 
     assert operations(fn, np.ones((9, 2)))[ops.add] == 0
     assert_replays(fn, (np.arange(18.0).reshape(9, 2),))
+
+
+def test_biases_are_added_up_before_they_are_spread():
+    def fn(x, a, b):
+        return [(x[t] + a) + b for t in range(4)] + [b + (a + x[0]) * 2.0], (x[0, :1] + a) + b
+
+    plan = compile(fn).plan(np.ones((4, 2, 3)), np.ones(3), np.ones(3))
+    small = [item for item in plan.program.items if item.op is ops.add and item.shape in ((3,), (1, 3))]
+    assert len(small) == 3  # a + b; that of one row, which is not larger, stays
+    rng = np.random.default_rng(0)
+    assert_replays(fn, *[[rng.normal(size=s) for s in [(4, 2, 3), (3,), (3,)]] for _ in range(2)])
+
+
+def test_a_sum_that_is_used_twice_is_not_made_twice():
+    def fn(x, a, b):
+        y = x + a
+        return y + b, ops.sin(y)
+
+    assert operations(fn, np.ones((2, 3)), np.ones(3), np.ones(3))[ops.add] == 2
+    assert_replays(fn, (np.ones((2, 3)), np.arange(3.0), np.ones(3)))
+
+
+def test_sums_of_sums_are_summed_up_once():
+    def fn(x):
+        return ops.add_n([ops.sum(ops.sin(x[t]), axis=0) for t in range(5)])
+
+    x = np.linspace(0, 1, 30).reshape(5, 2, 3)
+    assert operations(fn, x)[ops.sum] == 1
+    assert_replays(fn, (x,), (x * 3,))
+    mixed = lambda x: ops.add_n([ops.sum(x[0], axis=0), ops.sum(x[1], axis=0), ops.sum(x[:, 0], axis=0)])  # noqa: E731
+    assert_replays(mixed, (x,))
+    axes = lambda x: ops.add_n([ops.sum(f(x), axis=k) for f, k in [(ops.sin, 0), (ops.cos, 1), (ops.exp, 0)]])  # noqa: E731
+    assert_replays(axes, (np.linspace(0, 1, 9).reshape(3, 3),))
+    kept = lambda x: (s := [ops.sum(ops.sin(x[t]), axis=0) for t in range(3)], ops.add_n(s))  # noqa: E731
+    assert operations(kept, x)[ops.sum] == 3

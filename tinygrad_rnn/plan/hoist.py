@@ -8,6 +8,7 @@ from tinygrad_rnn.plan.program import Item, Program, kind_of, operation
 from tinygrad_rnn.plan.recurrences import Recurrences
 from tinygrad_rnn.plan.rewrites.factors import collect_factors
 from tinygrad_rnn.plan.rewrites.frames import frame_factors
+from tinygrad_rnn.plan.rewrites.sums import add_small_first
 from tinygrad_rnn.plan.schedule import Order
 
 
@@ -19,6 +20,7 @@ def hoisted(program: Program) -> Program:
     draft, inside = Draft(program), Recurrences(order)
     for rewrite in _REWRITES:
         rewrite(draft, inside)
+    add_small_first(draft)
     return draft.finished()
 
 

@@ -7,9 +7,9 @@ from tinygrad_rnn.plan.program import Program
 from tinygrad_rnn.plan.rewrites.assemble import assemble
 from tinygrad_rnn.plan.rewrites.merge import merged
 from tinygrad_rnn.plan.rewrites.slices import join_slices
-from tinygrad_rnn.plan.rewrites.sums import flatten_sums, join_products
+from tinygrad_rnn.plan.rewrites.sums import add_small_first, flatten_sums, join_products, sum_outside
 
-_REWRITES = (join_slices, flatten_sums, join_products, assemble)
+_REWRITES = (join_slices, add_small_first, flatten_sums, sum_outside, join_products, assemble)
 
 
 def simplified(program: Program) -> Program:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from typing import Any
+
+import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.plan.draft import Draft
@@ -34,6 +37,62 @@ def _chained(parts: list[deque[int]]) -> deque[int]:
     for part in parts[longest + 1 :]:
         result.extend(part)
     return result
+
+
+def sum_outside(draft: Draft) -> None:
+    """Make ``sum(a) + sum(b) + ...``, each over the same axes, ``sum(a + b + ...)``; so with reshaped terms."""
+    for i, item in enumerate(list(draft.items)):
+        if item.op is ops.add_n and draft.uses[i]:
+            _sum_outside(draft, i)
+
+
+def _sum_outside(draft: Draft, i: int) -> None:
+    items, item = draft.items, draft.items[i]
+    first = items[item.args[0]]
+    if first.op not in (ops.sum, ops.reshape):
+        return
+    like = items[first.args[0]]
+    for a in item.args:
+        term = items[a]
+        if term.op is not first.op or draft.uses[a] > 1 or term.params != first.params:
+            return
+        if kind_of(items[term.args[0]]) != kind_of(like):
+            return
+    inner = operation(ops.add_n, tuple([items[a].args[0] for a in item.args]), like, scope=item.scope)
+    args = (draft.insert(i, inner),)
+    draft.replace(i, operation(first.op, args, item, first.params))
+
+
+def add_small_first(draft: Draft) -> None:
+    """Make ``(x + a) + b`` into ``x + (a + b)`` where a and b have fewer entries than x: two biases are one."""
+    made: dict[tuple[int, int], int] = {}
+    for i, item in enumerate(list(draft.items)):
+        found = _two_small(draft, item) if item.op is ops.add and draft.uses[i] else None
+        if found is None:
+            continue
+        x, a, b = found
+        if (a, b) not in made:
+            shape = np.broadcast_shapes(draft.items[a].shape, draft.items[b].shape)
+            made[a, b] = draft.insert(i, operation(ops.add, (a, b), item, shape=shape))
+        draft.replace(i, operation(ops.add, (x, made[a, b]), item))
+
+
+def _two_small(draft: Draft, item: Item) -> tuple[int, int, int] | None:
+    """Return (x, a, b) of ``(x + a) + b``, None where it is something else."""
+    items, size = draft.items, math.prod(item.shape)
+    for p, b in (item.args, item.args[::-1]):
+        inner = items[p]
+        if inner.op is not ops.add or draft.uses[p] > 1 or items[b].dtype != item.dtype:
+            continue
+        for x, a in (inner.args, inner.args[::-1]):
+            small = np.broadcast_shapes(items[a].shape, items[b].shape)
+            if (
+                kind_of(items[x]) == kind_of(item)
+                and items[a].dtype == item.dtype
+                and math.prod(small) < size
+            ):
+                return x, a, b
+    return None
 
 
 def join_products(draft: Draft) -> None:
