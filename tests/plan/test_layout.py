@@ -102,7 +102,7 @@ def test_links_give_long_lists_their_wish_first():
 
     traced = compile(fn).plan(np.ones((4, 4))).program
     order = Order(traced)
-    batches, links = oriented(traced, scheduled(order), order.base)
+    batches, links = oriented(traced, scheduled(order), order)
     layout = Layout(traced, links, order.base)
     assert len(batches) == len(scheduled(order))
     assert all(p is not None for p in layout.places)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core.graph import RECORDING
+from tinygrad_rnn.plan.budget import fitted, require_memory
 from tinygrad_rnn.plan.example import Example
 from tinygrad_rnn.plan.executor import require_executor
 from tinygrad_rnn.plan.garbage import uncollected
@@ -25,7 +26,7 @@ from tinygrad_rnn.plan.verify import Verification
 PLANS = 32  # kept for each compiled function; the one unused for longest goes first
 
 
-def compile(fn: Callable[..., Any], *, executor: str = "numpy") -> Compiled:
+def compile(fn: Callable[..., Any], *, executor: str = "numpy", memory: int | str | None = None) -> Compiled:
     """Return a function with the results of ``fn``, which records ``fn`` once and replays the plan after that.
 
     Arrays, nodes, modules' parameters and Python floats among the arguments (nested as you like) are inputs, which may
@@ -37,10 +38,14 @@ def compile(fn: Callable[..., Any], *, executor: str = "numpy") -> Compiled:
     Args:
         fn: the function.
         executor: who replays the plan: ``"numpy"`` call by call, or ``"numba"`` (extra ``[jit]``) in one compiled loop.
+        memory: of one run, as far as it can be lowered by computing values a second time. None keeps every value that
+            the way back reads; a number is a budget in bytes, met with as little recomputation as that allows;
+            ``"sqrt"`` takes about as little memory as can be, which grows with the square root of the number of steps.
+            Nothing is computed more than twice. Inputs and results are kept in any case, and draws are made once.
 
     Raises:
         TypeError: ``fn`` is not callable.
-        ValueError: there is no such executor.
+        ValueError: there is no such executor; or, at the first call, no plan fits into ``memory``.
         ImportError: a package that the executor needs is not installed.
         TraceError: an argument is of another type; or, at the first call, ``fn`` lets a number out of the graph
             (``float(x)``, ``if x > 0``, ...) or has a side effect (``loss.backward()``): a replay would be wrong.
@@ -55,7 +60,8 @@ def compile(fn: Callable[..., Any], *, executor: str = "numpy") -> Compiled:
     if not callable(fn):
         raise TypeError(f"compile: fn must be callable, got {type(fn).__name__}")
     require_executor(executor)
-    return Compiled(fn, executor)
+    require_memory(memory)
+    return Compiled(fn, executor, memory)
 
 
 class Compiled:
@@ -64,12 +70,16 @@ class Compiled:
     Attributes:
         fn: the function itself.
         executor: who replays its plans.
+        memory: what a run of them may take.
     """
 
-    def __init__(self, fn: Callable[..., Any], executor: str = "numpy") -> None:
+    def __init__(
+        self, fn: Callable[..., Any], executor: str = "numpy", memory: int | str | None = None
+    ) -> None:
         functools.update_wrapper(self, fn, updated=())
         self.fn = fn
         self.executor = executor
+        self.memory = memory
         self._replays: OrderedDict[Any, _Replay] = OrderedDict()
         self._latest: tuple[Any, _Replay | None] = (None, None)
         self._lock = threading.Lock()
@@ -115,7 +125,7 @@ class Compiled:
     def _record(self, key: Any, args: tuple[Any, ...], kwargs: dict[str, Any], kept: list[Any]) -> _Replay:
         traced = trace(self.fn, args, kwargs)
         with uncollected():
-            plan = Plan(traced.program, traced.held, self.executor)
+            plan = fitted(traced.program, traced.held, self.executor, self.memory)
         replay = _Replay(plan, builder(traced.result), kept)
         with self._lock:
             self._replays[key] = replay

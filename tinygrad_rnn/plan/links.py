@@ -14,13 +14,14 @@ from typing import Any
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Program, kind_of
-from tinygrad_rnn.plan.schedule import Batch
+from tinygrad_rnn.plan.schedule import Batch, Order
 
 
 class Links:
-    """Which value lies behind which."""
+    """Which value lies behind which; each of those that are linked has the same phase, since they live together."""
 
-    def __init__(self) -> None:
+    def __init__(self, phase: Sequence[int]) -> None:
+        self.phase = phase
         self.next: dict[int, int] = {}
         self.previous: dict[int, int] = {}
         self._group: dict[int, int] = {}
@@ -38,7 +39,9 @@ class Links:
     def add(self, items: Sequence[int]) -> None:
         """Link neighbors where both are free and no ring would close."""
         for a, b in pairwise(items):
-            if a in self.next or b in self.previous or self._root(a) == self._root(b):
+            if a in self.next or b in self.previous or self.phase[a] != self.phase[b]:
+                continue
+            if self._root(a) == self._root(b):
                 continue
             self.next[a], self.previous[b] = b, a
             self._group[self._root(a)] = self._root(b)
@@ -84,10 +87,10 @@ def homes(program: Program) -> dict[int, tuple[int, Any]]:
     return inside
 
 
-def oriented(program: Program, batches: list[Batch], base: list[int]) -> tuple[list[Batch], Links]:
+def oriented(program: Program, batches: list[Batch], order: Order) -> tuple[list[Batch], Links]:
     """Return the batches with their members in the order that suits the layout best, and the links."""
-    links = Links()
-    inside = homes(program)
+    base, inside = order.base, homes(program)
+    links = Links(order.phase)
     wishes: list[tuple[int, int, list[list[int]]]] = []
     for n, batch in enumerate(batches):
         lists = operands(program, batch)

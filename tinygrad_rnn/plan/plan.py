@@ -16,6 +16,7 @@ from tinygrad_rnn.plan.lowering import Lowering
 from tinygrad_rnn.plan.memory import LINE, allocated
 from tinygrad_rnn.plan.program import Item, Program
 from tinygrad_rnn.plan.schedule import Order, scheduled
+from tinygrad_rnn.plan.segments import Phased
 from tinygrad_rnn.plan.simplify import simplified
 from tinygrad_rnn.plan.turning import turned
 from tinygrad_rnn.plan.windows import mapped
@@ -45,15 +46,21 @@ class Plan:
 
     example: Example | None = None
 
-    def __init__(self, program: Program, held: frozenset[int] = frozenset(), executor: str = "numpy") -> None:
+    def __init__(
+        self,
+        program: Program,
+        held: frozenset[int] = frozenset(),
+        executor: str = "numpy",
+        phases: Phased | None = None,
+    ) -> None:
         """``held``: the positions of inputs whose data never changes in place (nodes, numbers), so that the same object
-        need not be copied again.
+        need not be copied again. ``phases``: what to run in place of ``program``, phase by phase.
         """
         self.executor = executor
-        self.program = hoisted(simplified(program))
+        self.program = hoisted(simplified(program)) if phases is None else phases.program
         self.held = held
-        order = Order(self.program)
-        self.batches, links = oriented(self.program, scheduled(order), order.base)
+        order = Order(self.program, None if phases is None else phases.phase)
+        self.batches, links = oriented(self.program, scheduled(order), order)
         self.layout = Layout(self.program, links, order.base)
         lowering = Lowering(self.program, self.layout)
         ends = []

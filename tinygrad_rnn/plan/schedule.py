@@ -67,15 +67,15 @@ def _leading(key: Sequence[object]) -> bool:
 
 def scheduled(order: Order) -> list[Batch]:
     """Return the batches in an order in which they can run."""
-    groups: dict[tuple[int, int, int], list[int]] = {}
-    component, level, classes = order.component, order.level, order.classes
+    groups: dict[tuple[int, int, int, int], list[int]] = {}
+    phase, component, level, classes = order.phase, order.component, order.level, order.classes
     for i in order.work:
-        groups.setdefault((component[i], level[i], classes[i]), []).append(i)
+        groups.setdefault((phase[i], component[i], level[i], classes[i]), []).append(i)
     spots = _Spots(order.items, order.base)
     batches = []
     for key in sorted(groups):
         members = groups[key]
-        if len(members) >= 2 * SPREAD and key[0] not in order.recurrent:
+        if len(members) >= 2 * SPREAD and key[1] not in order.recurrent:
             batches += [Batch(tuple(part)) for part in spots.split(members)]
         else:
             batches.append(Batch(tuple(members)))
@@ -120,6 +120,7 @@ class Order:
 
     Attributes:
         items: those of the program.
+        phase: for each item its phase; phases run one after the other, and nothing of two of them runs together.
         work: the items that must be computed; views and assembled values cost nothing.
         base: for each item the one whose memory it reads.
         classes: for each item of work a number, the same for those that could run as one; -1 for other items, but
@@ -130,12 +131,13 @@ class Order:
         level: for each of these its depth inside its component.
     """
 
-    def __init__(self, program: Program) -> None:
+    def __init__(self, program: Program, phase: Sequence[int] | None = None) -> None:
         self.items = items = program.items
+        self.phase = [0] * len(items) if phase is None else phase
         self.base = base = bases(program)
         made = [i for i, item in enumerate(items) if item.kind == "op" and base[i] == i]
         self.work = [i for i in made if items[i].op is not ASSEMBLE]
-        self.classes = Classes(items, base, self.work).numbers(made)
+        self.classes = Classes(items, base, self.work).numbers(made, self.phase)
         deps = self._deps(items, made)
         edges: list[set[int]] = [set() for _ in range(max(self.classes, default=-1) + 1)]
         for i in made:
@@ -198,7 +200,7 @@ class Classes:
         self._scopes: dict[tuple[str, ...], Hashable] = {}
         self._given: dict[Hashable, int] = {}
 
-    def numbers(self, made: list[int]) -> list[int]:
+    def numbers(self, made: list[int], phase: Sequence[int]) -> list[int]:
         """Return a number for each item that is made, the same for those that could run as one; -1 for others."""
         items = self.items
         forms: dict[Hashable, int] = {}
@@ -218,7 +220,7 @@ class Classes:
                         n = near[a] = self._neighbor(a, first, homes)
                     around.append(n)
                 key = first[i], homes.get(i), tuple(around)
-            result[i] = numbers.setdefault(key, len(numbers))
+            result[i] = numbers.setdefault((phase[i], key), len(numbers))
         return result
 
     def _homes(self, made: list[int], first: list[int]) -> dict[int, Hashable]:
