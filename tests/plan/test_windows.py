@@ -1,5 +1,7 @@
 """Windows are numpy's views, worked out without an array."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import assume, given
@@ -15,7 +17,9 @@ from tinygrad_rnn.plan.windows import (
     is_contiguous,
     joined,
     mapped,
+    members,
     reshaped,
+    runs,
     transposed,
     window,
 )  # fmt: skip
@@ -164,3 +168,23 @@ def test_a_window_of_an_arena_is_an_array_of_it(shape):
     mapped(window(1, 2, shape, FLOAT), memory, [0, 64])[...] = 7.0
     assert (memory.view(float)[10 : 10 + int(np.prod(shape))] == 7.0).all()
     assert (memory.view(float) == 7.0).sum() == int(np.prod(shape))
+
+
+@given(st.lists(st.integers(0, 12), min_size=1, max_size=12))
+def test_runs_are_as_long_as_the_distance_stays(offsets):
+    places = [window(0, k, (2,), FLOAT) for k in offsets]
+    pieces = runs(places)
+    expected = np.stack([array(p) for p in places])
+    found = np.empty_like(expected)
+    for start, piece in pieces:
+        found[start : start + piece.shape[0]] = array(piece)
+    np.testing.assert_array_equal(found, expected)
+    assert [start for start, _ in pieces] == list(np.cumsum([0, *(p.shape[0] for _, p in pieces)])[:-1])
+    for (start, piece), (after, _) in pairwise(pieces):
+        assert joined(places[start : after + 1]) is None  # no run could be longer
+        assert piece.shape[0] == after - start
+
+
+def test_members_of_a_stack():
+    stack = window(0, 5, (6, 3), FLOAT)
+    np.testing.assert_array_equal(array(members(stack, 2, 3)), array(stack)[2:5])

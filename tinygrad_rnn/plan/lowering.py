@@ -18,10 +18,22 @@ from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import operands
 from tinygrad_rnn.plan.program import SUM_OF_MATMULS, Item, Program
 from tinygrad_rnn.plan.schedule import Batch
-from tinygrad_rnn.plan.windows import aligned, collapsed, dropped, joined, reshaped, transposed, window
+from tinygrad_rnn.plan.windows import (
+    aligned,
+    collapsed,
+    dropped,
+    joined,
+    members,
+    reshaped,
+    runs,
+    transposed,
+    window,
+)
 
 SMALL = 64  # entries; arrays up to this size are read and written entry by entry where they do not lie side by side
-STRIDED = 3
+STRIDED = 3  # calls; what a call on windows of several axes costs more than one on vectors
+FEW_RUNS = 4  # of small arrays; more are copied entry by entry
+MANY = 3  # terms; more small ones are copied and added up in one go
 Form = Callable[[Place], None]
 _EXTREMA: dict[Op | None, Op] = {ops.max: ops.maximum, ops.min: ops.minimum}
 _REDUCTIONS = (ops.sum, ops.mean, *_EXTREMA)
@@ -51,16 +63,17 @@ class Lowering:
 
     def lower(self, batch: Batch) -> None:
         """Append the instructions of one batch: all its members together, or one by one where that is cheaper."""
-        start = len(self.instructions)
-        if len(batch.members) > 1 and self._together(batch):
-            if _cost(self.instructions[start:]) <= len(batch.members):
-                return
-            together, self.instructions[start:] = self.instructions[start:], []
+        if len(batch.members) == 1:
             self._one_by_one(batch)
-            if _cost(together) <= _cost(self.instructions[start:]):
-                self.instructions[start:] = together
             return
+        start = len(self.instructions)
+        found = self._together(batch)
+        if found and _cost(self.instructions[start:]) <= len(batch.members):
+            return
+        together, self.instructions[start:] = self.instructions[start:], []
         self._one_by_one(batch)
+        if found and _cost(together) <= _cost(self.instructions[start:]):
+            self.instructions[start:] = together
 
     def _one_by_one(self, batch: Batch) -> None:
         places = self.layout.places
@@ -104,17 +117,25 @@ class Lowering:
         together = joined(places)
         if together is not None:
             return together
-        shape = places[0].shape
-        if math.prod(shape) <= SMALL:
-            return self._scattered(places)
-        room = self._room((len(places), *shape), places[0].dtype)
-        for slot, place in zip(_members(room), places, strict=True):
-            self._emit("copy", slot, (place,))
-        return room
+        return (
+            self._scattered(places) if math.prod(places[0].shape) <= SMALL else self._copied_together(items)
+        )
 
     def _one(self, items: Sequence[int]) -> Place:
         """Return the values of ``items`` as one window, copied if they do not lie side by side."""
-        return self._gathered(self._several(items))
+        places = [self.layout.places[i] for i in items]
+        return joined(places) or self._copied_together(items)
+
+    def _copied_together(self, items: Sequence[int]) -> Place:
+        """Return a copy of the values of ``items`` as one window; what lies side by side is copied in one go."""
+        places = [self.layout.places[i] for i in items]
+        parts = runs(places)
+        if len(parts) > FEW_RUNS and math.prod(places[0].shape) <= SMALL:
+            return self._gathered(self._scattered(places))
+        room = self._room((len(places), *places[0].shape), places[0].dtype)
+        for start, part in parts:
+            self._emit("copy", members(room, start, part.shape[0]), (part,))
+        return room
 
     def _gathered(self, several: Operand) -> Place:
         if isinstance(several, Place):
@@ -169,7 +190,7 @@ class Lowering:
     def _sum(self, args: Sequence[Place], out: Operand) -> None:
         """Sum up windows of one shape: side by side in one go, else one after the other."""
         together = joined(args) if len(args) > 2 and isinstance(out, Place) else None
-        if together is None and len(args) > 3 and not args[0].shape:
+        if together is None and len(args) > MANY and math.prod(args[0].shape) <= SMALL:
             together = self._gathered(self._scattered(args))
         if together is not None:
             self._emit("reduce", out, (together,), ops.add, {"axes": (0,)})
@@ -281,8 +302,8 @@ class Lowering:
         if small:
             self._emit("copy", self._scattered(places), (room,))
         else:
-            for place, slot in zip(places, _members(room), strict=True):
-                self._emit("copy", place, (slot,))
+            for start, part in runs(places):
+                self._emit("copy", part, (members(room, start, part.shape[0]),))
         return True
 
     def _form(self, item: Item, lists: list[list[int]]) -> Form | None:
@@ -371,15 +392,6 @@ def _with_axis(place: Place, at: int) -> Place:
     """Return the window with an axis of length 1 before axis ``at``."""
     shape, strides = place.shape, place.strides
     return place._replace(shape=(*shape[:at], 1, *shape[at:]), strides=(*strides[:at], 0, *strides[at:]))
-
-
-def _members(stack: Place) -> list[Place]:
-    """Return the windows of the members of a stack."""
-    shape, strides = stack.shape[1:], stack.strides[1:]
-    return [
-        stack._replace(offset=stack.offset + k * stack.strides[0], shape=shape, strides=strides)
-        for k in range(stack.shape[0])
-    ]
 
 
 def _cost(instructions: Sequence[Instruction]) -> int:

@@ -181,6 +181,32 @@ def joined(places: Sequence[Place]) -> Place | None:
     return Place(block, offset, (len(places), *shape), (step, *strides), dtype)
 
 
+def runs(places: Sequence[Place]) -> list[tuple[int, Place]]:
+    """Return the windows in as few pieces as lie side by side: where each begins, and its windows joined."""
+    found: list[tuple[int, Place]] = []
+    start = 0
+    while start < len(places):
+        stop = start + 1
+        if stop < len(places):
+            step = places[stop].offset - places[start].offset
+            while stop < len(places) and _follows(places[stop - 1], places[stop], step):
+                stop += 1
+        piece = joined(places[start:stop])
+        assert piece is not None
+        found.append((start, piece))
+        start = stop
+    return found
+
+
+def _follows(a: Place, b: Place, step: int) -> bool:
+    return b.offset - a.offset == step and a.block == b.block and a.strides == b.strides
+
+
+def members(stack: Place, start: int, count: int) -> Place:
+    """Return the window of ``count`` members of a stack, from member ``start`` on."""
+    return stack._replace(offset=stack.offset + start * stack.strides[0], shape=(count, *stack.shape[1:]))
+
+
 def aligned(place: Place, rank: int) -> Place:
     """Return a stack with axes of length 1 behind the first, so that its members broadcast as they did."""
     missing = rank - len(place.shape)
