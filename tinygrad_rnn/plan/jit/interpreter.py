@@ -9,10 +9,9 @@ from typing import Any
 
 from numba import njit
 
-from tinygrad_rnn.plan.jit.codes import COPY, FLAT, MAP, PRODUCT, REDUCE, ZERO
-from tinygrad_rnn.plan.jit.loops import flat, mapped
+from tinygrad_rnn.plan.jit.codes import COPY, FLAT, KERNELS, MAP, PRODUCT, REDUCE
+from tinygrad_rnn.plan.jit.loops import copied, flat, indexed, mapped, reduced
 from tinygrad_rnn.plan.jit.machine import OPTIONS, bytes_of, int64s
-from tinygrad_rnn.plan.jit.moves import copied, indexed, reduced, zeroed
 from tinygrad_rnn.plan.jit.products import multiplied
 
 
@@ -27,11 +26,11 @@ def interpret(memory: Any, code: Any, start: int, stop: int, index: Any, work: A
         stop: where to end.
         index: where the entries of scattered operands lie.
         work: bytes for the tiles.
-        addresses: four routines of BLAS, then the elementwise kernels.
+        addresses: the routines of BLAS, the kernel of leaves, then the elementwise ones.
     """
     base, table, entries, tiles = bytes_of(memory), bytes_of(code), bytes_of(index), bytes_of(work)
     routines = int64s(bytes_of(addresses), 0)
-    kernels = int64s(bytes_of(addresses), 32)
+    kernels = int64s(bytes_of(addresses), 8 * KERNELS)
     at = start
     while at < stop:
         c = int64s(table, 8 * at)
@@ -43,12 +42,10 @@ def interpret(memory: Any, code: Any, start: int, stop: int, index: Any, work: A
         elif kind == PRODUCT:
             multiplied(c, base, routines)
         elif kind == COPY:
-            copied(c, base)
-        elif kind == ZERO:
-            zeroed(c, base)
+            copied(c, base, kernels)
         elif kind == REDUCE:
-            reduced(c, base)
-        elif not indexed(c, base):
+            reduced(c, base, kernels)
+        elif not indexed(c, base, kernels):
             return at
         at += c[1]
     return -1

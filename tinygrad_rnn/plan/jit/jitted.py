@@ -118,7 +118,8 @@ class Jitted:
         if not np.prod(instruction.out.shape):
             return ()
         kernel, kind, params = found
-        return (scattered_row(kernel, kind, operands, params, self._numbered),)
+        row = scattered_row(kernel, kind, operands, params, self._numbered)
+        return None if row is None else (row,)
 
     def _numbered(self, operand: Operand, shape: Sequence[int]) -> int:
         """Return where the table tells of the entries of an operand, in the order in which they are read."""

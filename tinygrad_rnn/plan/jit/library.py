@@ -18,15 +18,15 @@ from numba.extending import get_cython_function_address
 from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.plan.jit.cache import load
 from tinygrad_rnn.plan.jit.codes import FLOAT32, FLOAT64
-from tinygrad_rnn.plan.jit.source import BUILTIN, MOST, arity, print_kernels, print_own
+from tinygrad_rnn.plan.jit.source import BUILTIN, MOST, arity, print_kernels, print_leaves, print_own
 
 ROUTINES = ("dgemm", "sgemm", "dgemv", "sgemv")
 COMPILED = (
     "codes",
     "interpreter",
+    "leaves",
     "loops",
     "machine",
-    "moves",
     "products",
     "transcendental",
 )  # what is imported
@@ -64,6 +64,7 @@ class Library:
         self._numbers: dict[str, int] = {}
         self._addresses = [get_cython_function_address("scipy.linalg.cython_blas", r) for r in ROUTINES]
         self._branches = {op: k for k, op in enumerate(BUILTIN)}
+        self._number("leaves", "leaves", print_leaves)  # the first kernel
         self.run: Callable[..., int] = load("interpreter", _INTERPRETER, self._versions).run
 
     def kernel(self, op: Op, count: int, params: Sequence[str], kind: int) -> tuple[int, int] | None:

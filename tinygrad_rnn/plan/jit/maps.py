@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,15 +18,12 @@ from tinygrad_rnn.plan.jit.codes import (
     FLOAT64,
     HEAD,
     INT64,
+    LEAF,
     MAP,
     OPERAND,
-    SCATTERED,
-    STRIDED,
-)  # fmt: skip
+)
 from tinygrad_rnn.plan.jit.geometry import broadcast_strides
 from tinygrad_rnn.plan.jit.rows import KINDS, Row, Rows, padded_walk
-
-WIDTH = {FLOAT64: 8, FLOAT32: 4, BOOL: 1, INT64: 8}
 
 
 def computed_in(operands: Sequence[Operand]) -> int | None:
@@ -60,24 +57,40 @@ def map_rows(kernel: tuple[int, int], kind: int, operands: Sequence[Place], para
         numbers = (FLAT, 9 + len(params), *kernel, walk.lengths[-1], 0, 0, 0, 0, *params)
         return (Row(numbers, tuple([(k, 5 + k) for k in range(len(operands))])),)
     told = [
-        [DIRECT if r else STRIDED, k, 0, *(WIDTH[k] * t for t in s[:-1]), s[-1]]
-        for r, k, s in zip(ready, kinds, walk.strides, strict=True)
+        _window(x, kind, s, result=k == 0)
+        for k, (x, s) in enumerate(zip(operands, walk.strides, strict=True))
     ]
-    return (_row(kernel, kind, walk.lengths, told, params),)
+    return None if None in told else (_row(kernel, walk.lengths, told, params, range(len(told))),)
+
+
+def _leaf(form: str, own: int, kind: int, result: bool) -> int | None:
+    """Return the leaf that moves entries between an operand and a tile, None where there is none."""
+    if result:
+        return LEAF.get((f"{form}_truth".removeprefix("move_") if own == BOOL else form, own, kind))
+    return LEAF.get((form, kind, own))
+
+
+def _window(x: Place, kind: int, strides: Sequence[int], result: bool) -> list[int] | None:
+    """Return what tells of an operand that is a window; ``kind``: of the kernel's entries."""
+    own, size = KINDS[x.dtype], x.dtype.itemsize
+    *outer, inner = strides
+    leaf = DIRECT if own == kind and inner == 1 else _leaf("move", own, kind, result)
+    steps = [inner, 1] if result else [1, inner]
+    return None if leaf is None else [leaf, inner * size, 0, *(s * size for s in outer), *steps]
 
 
 def _row(
     kernel: tuple[int, int],
-    kind: int,
     lengths: Sequence[int],
-    told: Sequence[Sequence[int]],
+    told: Sequence[Sequence[int] | None],
     params: Sequence[int],
+    windows: Iterable[int],
 ) -> Row:
+    """Return the row of a map; ``windows``: the operands of which the start is to be added."""
     size = HEAD + OPERAND * len(told) + len(params)
-    double = int(kind == FLOAT64)
-    numbers = (MAP, size, *kernel, len(told) - 1, double, *lengths, *(x for o in told for x in o), *params)
-    slots = [(k, HEAD + OPERAND * k + 2) for k in range(len(told)) if told[k][0] != SCATTERED]
-    return Row(numbers, tuple(slots))
+    operands = [x for o in told for x in o or ()]
+    numbers = (MAP, size, *kernel, len(told) - 1, 0, *lengths, *operands, *params)
+    return Row(numbers, tuple([(k, HEAD + OPERAND * k + 2) for k in windows]))
 
 
 def scattered_row(
@@ -85,8 +98,8 @@ def scattered_row(
     kind: int,
     operands: Sequence[Operand],
     params: Sequence[int],
-    numbered: Any,
-) -> Row:
+    numbered: Callable[[Operand, Sequence[int]], int],
+) -> Row | None:
     """Return the row of a map of which some operand is scattered: all of them are read along one axis.
 
     Args:
@@ -97,16 +110,18 @@ def scattered_row(
         numbered: tells where the table says in which order an operand's entries are read.
     """
     shape = operands[0].shape
-    told = []
-    for x in operands:
-        own = KINDS[x.dtype]
+    told: list[list[int] | None] = []
+    windows = []
+    for k, x in enumerate(operands):
         stride = None if isinstance(x, Scattered) else _along(x, shape)
-        if stride is None:
-            told.append([SCATTERED, own, numbered(x, shape), 0, 0, 0, 1])
-        else:
-            direct = own == kind and stride == 1
-            told.append([DIRECT if direct else STRIDED, own, 0, 0, 0, 0, stride])
-    return _row(kernel, kind, (1,) * (AXES - 1) + (math.prod(shape),), told, params)
+        if stride is not None:
+            told.append(_window(x, kind, [0] * (AXES - 1) + [stride], result=k == 0))  # type: ignore[arg-type]
+            windows.append(k)
+            continue
+        leaf = _leaf("spread" if k == 0 else "collect", KINDS[x.dtype], kind, result=k == 0)
+        told.append(None if leaf is None else [leaf, 0, 0, numbered(x, shape), 0, 0, 1, 1])
+    lengths = (1,) * (AXES - 1) + (math.prod(shape),)
+    return None if None in told else _row(kernel, lengths, told, params, windows)
 
 
 def _along(place: Place, shape: Sequence[int]) -> int | None:

@@ -17,7 +17,6 @@ from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.primitives.indexing import HERE
 from tinygrad_rnn.plan.instructions import Place
 from tinygrad_rnn.plan.jit.codes import (
-    ADD,
     AXES,
     BOOL,
     BY_GEMM,
@@ -27,12 +26,10 @@ from tinygrad_rnn.plan.jit.codes import (
     FLOAT64,
     INDEX,
     INT64,
+    LEAF,
     LOOPS,
-    MAXIMUM,
-    MINIMUM,
     PRODUCT,
     REDUCE,
-    ZERO,
 )  # fmt: skip
 from tinygrad_rnn.plan.jit.geometry import Walk, broadcast_strides, collapsed, taken_apart
 from tinygrad_rnn.plan.windows import entries
@@ -43,13 +40,8 @@ KINDS = {
     np.dtype(np.bool_): BOOL,
     np.dtype(np.int64): INT64,
 }
-CASTS = {
-    (FLOAT64, FLOAT32), (FLOAT32, FLOAT64), (FLOAT64, BOOL), (FLOAT32, BOOL), (FLOAT64, INT64),
-    *((k, k) for k in range(4)),
-}  # fmt: skip
-"""(result, source) of a copy."""
-REDUCTIONS: dict[Op | None, int] = {ops.add: ADD, ops.maximum: MAXIMUM, ops.minimum: MINIMUM}
-SMALL = 512  # multiplications; BLAS costs more to call than a smaller product takes
+REDUCTIONS: list[Op | None] = [ops.add, ops.maximum, ops.minimum]
+SMALL = 256  # multiplications; a smaller product of a row, or by a transposed matrix, is faster by loops
 
 
 class Row(NamedTuple):
@@ -63,11 +55,6 @@ Rows = tuple[Row, ...] | None
 """Nothing to do where empty; None where no kernel can do it."""
 
 
-def _bytes(strides: Sequence[int], itemsize: int) -> list[int]:
-    """Return the strides of a padded walk: the outer ones in bytes, the innermost in entries."""
-    return [s * itemsize for s in strides[:-1]] + [strides[-1]]
-
-
 def padded_walk(
     lengths: Sequence[int],
     strides: Sequence[Sequence[int]],
@@ -78,49 +65,60 @@ def padded_walk(
     return None if len(walk.lengths) > axes else walk.padded(axes)
 
 
+def _walked(
+    leaves: tuple[int, int], kind: int, walk: Walk, sizes: tuple[int, int], rest: Sequence[int] = ()
+) -> Row:
+    """Return the row of a padded walk over a result and a source, whose entries have ``sizes`` in bytes."""
+    (*here, s), (*there, t) = walk.strides
+    outer = [0, *(x * sizes[0] for x in here), 0, *(x * sizes[1] for x in there)]
+    return Row((kind, 18 + len(rest), *leaves, *walk.lengths, *outer, s, t, *rest), ((0, 8), (1, 12)))
+
+
 def copy_rows(out: Place, a: Place) -> Rows:
     """Return the rows that copy ``a``, broadcast and cast, to ``out``."""
-    to, kind = KINDS[out.dtype], KINDS[a.dtype]
-    if (to, kind) not in CASTS:
+    leaf = LEAF.get(("move", KINDS[out.dtype], KINDS[a.dtype]))
+    if leaf is None:
         return None
     if not math.prod(out.shape):
         return ()
     walk = padded_walk(out.shape, [out.strides, broadcast_strides(a.shape, a.strides, out.shape)])
-    if walk is None:
-        return None
-    here, there = (_bytes(s, w.dtype.itemsize) for s, w in zip(walk.strides, (out, a), strict=True))
-    return (Row((COPY, 18, to, kind, *walk.lengths, 0, *here, 0, *there), ((0, 8), (1, 13))),)
+    return None if walk is None else (_walked((leaf, 0), COPY, walk, (out.dtype.itemsize, a.dtype.itemsize)),)
 
 
 def zero_rows(out: Place) -> Rows:
     """Return the rows that fill ``out`` with zeros."""
     if not math.prod(out.shape):
         return ()
-    walk = padded_walk(out.shape, [out.strides])
+    walk = padded_walk(out.shape, [out.strides, out.strides])
     if walk is None:
         return None
-    here = _bytes(walk.strides[0], out.dtype.itemsize)
-    return (Row((ZERO, 13, KINDS[out.dtype], 0, *walk.lengths, 0, *here), ((0, 8),)),)
+    kind, size = KINDS[out.dtype], out.dtype.itemsize
+    return (_walked((LEAF["zeros", kind, kind], 0), COPY, walk, (size, size)),)
 
 
 def reduce_rows(out: Place, a: Place, op: Op | None, axes: Sequence[int]) -> Rows:
     """Return the rows that reduce ``a`` along ``axes``, which ``out`` does not have."""
-    which, kind = REDUCTIONS.get(op), KINDS[a.dtype]
-    if which is None or kind > FLOAT32 or out.dtype != a.dtype:
+    kind = KINDS[a.dtype]
+    if op not in REDUCTIONS or kind > FLOAT32 or out.dtype != a.dtype:
         return None
     if not math.prod(out.shape):
         return ()
     if not math.prod(a.shape):
-        return zero_rows(out) if which == ADD else None
-    gone = [k in axes for k in range(len(a.shape))]
+        return zero_rows(out) if op is ops.add else None
     kept = iter(out.strides)
-    walk = padded_walk(a.shape, [a.strides, [0 if g else next(kept) for g in gone]])
+    walk = padded_walk(a.shape, [a.strides, [0 if k in axes else next(kept) for k in range(len(a.shape))]])
     if walk is None:
         return None
-    there, here = (_bytes(s, a.dtype.itemsize) for s in walk.strides)
-    flags = [int(s == 0) for s in here]  # the axes that go: the result does not move along them
-    numbers = (REDUCE, 22, which, kind, *walk.lengths, 0, *here, 0, *there, *flags)
-    return (Row(numbers, ((0, 8), (1, 13))),)
+    there, here = walk.strides
+    gone = [int(s == 0) for s in here]  # the result does not move along the axes that go
+    if gone[-1]:
+        leaves = LEAF["reduce_new", kind, kind], LEAF["reduce_more", kind, kind]
+        here = (*here[:-1], REDUCTIONS.index(op))
+    else:
+        assert op is not None
+        leaves = LEAF["move", kind, kind], LEAF[f"merge_{op.name}", kind, kind]
+    size = a.dtype.itemsize
+    return (_walked(leaves, REDUCE, Walk(walk.lengths, (here, there)), (size, size), gone[:-1]),)
 
 
 def index_rows(kernel: str, out: Place, args: Sequence[Place], key: Sequence[Any]) -> Rows:
@@ -147,7 +145,7 @@ def _windowed(take: bool, before: tuple[Row, ...], inside: Place, part: Place, o
     if not copied:
         return None
     numbers = list(copied[0].numbers)
-    numbers[13 if take else 8] = (inside.offset - origin) * inside.dtype.itemsize
+    numbers[12 if take else 8] = (inside.offset - origin) * inside.dtype.itemsize
     return (*before, copied[0]._replace(numbers=tuple(numbers)))
 
 
@@ -167,17 +165,19 @@ def _indexing(
     if outer is None or inner is None:
         return None
     size = whole.dtype.itemsize
+    (part_outer, s), (whole_outer, t) = inner.strides
+    leaf = LEAF["move" if take else "merge_add", kind, kind]
     numbers = [
         INDEX,
         18 + 5 * len(indices),
         int(not take),
-        kind,
+        leaf,
         len(indices),
         *outer.lengths,
         *inner.lengths,
     ]
-    numbers += [s * size for s in outer.strides[0]]
-    numbers += [*_bytes(inner.strides[0], size), apart.offset * size, 0, 0, *_bytes(inner.strides[1], size)]
+    numbers += [x * size for x in (*outer.strides[0], part_outer, whole_outer, apart.offset)]
+    numbers += [0, *((s, t) if take else (t, s)), 0]
     for strides, (length, stride) in zip(outer.strides[1:], apart.indexed, strict=True):
         numbers += [0, *strides, length, stride * size]
     ends = (1, 13), (0, 14)
@@ -211,7 +211,8 @@ def product_rows(out: Place, a: Place, b: Place) -> Rows:
     how, rest = method
     if rest[4]:
         c = (rest[4], c[1])
-    numbers = (PRODUCT, 24, kind, how, count, m, n, k, 0, 0, 0, *c, *left, *right, *rest[:4], *steps)
+    leaf = LEAF["multiply", kind, kind]
+    numbers = (PRODUCT, 25, kind, how, count, m, n, k, 0, 0, 0, *c, *left, *right, *rest[:4], *steps, leaf)
     return (Row(numbers, tuple(enumerate(slots))),)
 
 
@@ -222,17 +223,23 @@ def _method(
 
     BLAS counts columns where we count rows, so it is given the transposed product: b first.
     """
-    if m * n * k <= SMALL:
-        return LOOPS, (0, 0, 0, 0, 0)
+    loops = LOOPS, (0, 0, 0, 0, 0)
     second, first = _layout(b, k, n), _layout(a, m, k)
+    small = m * n * k <= SMALL
     if second is None:
-        return None
+        return loops if small else None
     letter, lead = second
-    if m == 1 and (k == 1 or a[1] > 0) and (n == 1 or c[1] > 0):
-        return BY_GEMV, (ord(letter), *((n, k) if letter == "N" else (k, n)), lead, 0)
-    if first is None or (n > 1 and c[1] != 1) or (m > 1 and c[0] < n):
+    if m == 1:
+        if small or (
+            n > 1 and b[1] == c[1] == 1
+        ):  # as fast as BLAS, which would use threads for the larger ones
+            return loops
+        if (k == 1 or a[1] > 0) and (n == 1 or c[1] > 0):
+            return BY_GEMV, (ord(letter), *((n, k) if letter == "N" else (k, n)), lead, 0)
         return None
-    return BY_GEMM, (ord(letter), ord(first[0]), lead, first[1], c[0] if m > 1 else n)
+    if first is None or (n > 1 and c[1] != 1) or c[0] < n or (small and letter == "T"):
+        return loops if small else None
+    return BY_GEMM, (ord(letter), ord(first[0]), lead, first[1], c[0])
 
 
 def _layout(strides: Sequence[int], rows: int, columns: int) -> tuple[str, int] | None:

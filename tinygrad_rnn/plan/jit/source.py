@@ -14,6 +14,7 @@ from tinygrad_rnn.core.namespaces import Expr, Source
 from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.printing import param_names
 from tinygrad_rnn.plan.emitting import BELOW
+from tinygrad_rnn.plan.jit.codes import BOOL, FLOAT32, FLOAT64, INT64, LEAVES
 
 MOST = 3  # arguments
 _NATIVE = {
@@ -65,6 +66,22 @@ _BRANCH = """\
         for i in range(n):
             out[i] = {function}({args})
 """
+
+
+_LEAF_HEADER = """\
+from numba import cfunc, types
+
+from tinygrad_rnn.plan.jit.leaves import {forms}
+from tinygrad_rnn.plan.jit.machine import bytes_at, float32s, float64s, int64s
+
+BYTES = types.CPointer(types.uint8)
+SIGNATURE = types.void(types.int64, BYTES, BYTES, BYTES, BYTES, BYTES, types.int64)
+"""
+_LEAF_BRANCH = """\
+    {word} branch == {number}:
+        {form}({to}(out, 0), {kind}(a, 0), {second}, int64s(q, 0), n)
+"""
+_READERS = {FLOAT64: "float64s", FLOAT32: "float32s", BOOL: "bytes_at", INT64: "int64s"}
 
 
 class Printer(Source):
@@ -127,6 +144,24 @@ def print_kernels(dtype: str) -> str:
     """Return the source of the module whose ``kernel`` has a branch for each of ``BUILTIN``."""
     branches = [_branch(k, op.name, arity(op), len(param_names(op))) for k, op in enumerate(BUILTIN)]
     return _library(dtype) + _KERNEL + "".join(branches)
+
+
+def print_leaves() -> str:
+    """Return the source of the module whose ``kernel`` has a branch for each of ``LEAVES``."""
+    words = ["if", *["elif"] * (len(LEAVES) - 1)]
+    branches = [
+        _LEAF_BRANCH.format(
+            word=word,
+            number=k,
+            form=form,
+            to=_READERS[to],
+            kind=_READERS[kind],
+            second=(f"{_READERS[kind]}(b, 0)" if form == "multiply" else "b"),
+        )
+        for k, (word, (form, to, kind)) in enumerate(zip(words, LEAVES, strict=True))
+    ]
+    forms = ", ".join(sorted({form for form, _, _ in LEAVES}))
+    return _LEAF_HEADER.format(forms=forms) + _KERNEL + "".join(branches)
 
 
 def print_own(op: Op, dtype: str, count: int, params: Sequence[str]) -> str:
