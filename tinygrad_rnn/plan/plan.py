@@ -15,6 +15,7 @@ from tinygrad_rnn.plan.links import oriented
 from tinygrad_rnn.plan.lowering import Lowering
 from tinygrad_rnn.plan.memory import LINE, allocated
 from tinygrad_rnn.plan.program import Item, Program
+from tinygrad_rnn.plan.rows import aligned
 from tinygrad_rnn.plan.schedule import Order, scheduled
 from tinygrad_rnn.plan.segments import Phased
 from tinygrad_rnn.plan.simplify import simplified
@@ -60,7 +61,10 @@ class Plan:
         self.program = hoisted(simplified(program)) if phases is None else phases.program
         self.held = held
         order = Order(self.program, None if phases is None else phases.phase)
-        self.batches, links = oriented(self.program, scheduled(order), order)
+        batches = scheduled(order)
+        if phases is None:
+            self.program, batches = aligned(self.program, order, batches)
+        self.batches, links = oriented(self.program, batches, order)
         self.layout = Layout(self.program, links, order.base)
         lowering = Lowering(self.program, self.layout)
         ends = []

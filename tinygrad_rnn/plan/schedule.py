@@ -121,7 +121,9 @@ class Order:
     Attributes:
         items: those of the program.
         phase: for each item its phase; phases run one after the other, and nothing of two of them runs together.
-        work: the items that must be computed; views and assembled values cost nothing.
+        made: the operations that are no other reading of an item, assembled values among them.
+        deps: for each of these those that must be made before.
+        work: those that must be computed; views and assembled values cost nothing.
         base: for each item the one whose memory it reads.
         classes: for each item of work a number, the same for those that could run as one; -1 for other items, but
             a number of its own for each assembled value, through which its readers wait for its pieces.
@@ -135,10 +137,10 @@ class Order:
         self.items = items = program.items
         self.phase = [0] * len(items) if phase is None else phase
         self.base = base = bases(program)
-        made = [i for i, item in enumerate(items) if item.kind == "op" and base[i] == i]
+        self.made = made = [i for i, item in enumerate(items) if item.kind == "op" and base[i] == i]
         self.work = [i for i in made if items[i].op is not ASSEMBLE]
         self.classes = Classes(items, base, self.work).numbers(made, self.phase)
-        deps = self._deps(items, made)
+        self.deps = deps = self._deps(items, made)
         edges: list[set[int]] = [set() for _ in range(max(self.classes, default=-1) + 1)]
         for i in made:
             edges[self.classes[i]].update([self.classes[d] for d in deps[i]])
@@ -172,16 +174,49 @@ class Order:
         return deps
 
     def _levels(self, items: list[Item], made: list[int], deps: list[list[int]]) -> list[int]:
-        """Return the length of the longest path to each operation inside its component; pieces are no step of it."""
-        level = [0] * len(items)
+        """Return the depth of each operation inside its component.
+
+        It is the longest path to it, or the longest path from it, counted back: of sequences of several lengths the
+        first aligns the starts, the second the ends. That one is taken which puts into one level what reads from one
+        level of the recurrences before it, so that what lies together is read together.
+        """
         component, recurrent = self.component, self.recurrent
+        early, near = [0] * len(items), [-1] * len(items)
         for i in made:
-            own = component[i]
+            own, inner, outer = component[i], [-1], [-1]
+            for d in deps[i]:
+                if component[d] == own:
+                    inner.append(early[d] + (items[i].op is not ASSEMBLE))
+                else:
+                    outer.append(early[d] if component[d] in recurrent else near[d])
+            near[i] = max(outer)
             if own in recurrent:
-                before = [level[d] for d in deps[i] if component[d] == own]
-                if before:
-                    level[i] = max(before) + (items[i].op is not ASSEMBLE)
-        return level
+                early[i] = max(0, *inner)
+            else:
+                near[i] = max(near[i], *(near[d] for d in deps[i]), -1)
+        late = self._late(items, early)
+        seen: dict[int, tuple[set[Any], set[Any]]] = {c: (set(), set()) for c in recurrent}
+        for i in made:
+            if component[i] in recurrent and near[i] >= 0:
+                for pairs, level in zip(seen[component[i]], (early, late), strict=True):
+                    pairs.add((level[i], self.classes[i], near[i]))
+        turned = {c for c, (starts, ends) in seen.items() if len(ends) < len(starts)}
+        return [late[i] if component[i] in turned else early[i] for i in range(len(items))]
+
+    def _late(self, items: list[Item], early: list[int]) -> list[int]:
+        """Return the last level of each operation at which no other one has to wait for it."""
+        component = self.component
+        last: dict[int, int] = {}
+        for i in self.made:
+            last[component[i]] = max(last.get(component[i], 0), early[i])
+        late = [last.get(c, 0) for c in component]
+        for i in reversed(self.made):
+            if component[i] in self.recurrent:
+                before = late[i] - (items[i].op is not ASSEMBLE)
+                for d in self.deps[i]:
+                    if component[d] == component[i]:
+                        late[d] = min(late[d], before)
+        return late
 
 
 class Classes:
