@@ -73,6 +73,13 @@ class Program:
         return users
 
 
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Items that run as one operation: same operation, parameters, shapes, and none depends on another."""
+
+    members: tuple[int, ...]
+
+
 def operation(
     op: Op, args: tuple[int, ...], like: Item, params: Mapping[str, Any] = NO_PARAMS, **changed: Any
 ) -> Item:

@@ -13,25 +13,20 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from itertools import groupby
+from operator import itemgetter
 from typing import Any
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import Slice
-from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Item, Program
+from tinygrad_rnn.plan.blocking import in_blocks
+from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Batch, Item, Program
 
 ALONE = (SUM_OF_MATMULS, ops.add_n)  # each reads its own arguments side by side
 MOST_TERMS = 4  # of a sum that may be batched with others
 SHARED = 4  # uses; a source with more is a weight, and products with different weights are not one batch
 SPREAD = 4  # members, at least, of a batch that is split from another one
 _DIGITS = re.compile(r"\d+")
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Items that run as one operation: same operation, parameters, shapes, and none depends on another."""
-
-    members: tuple[int, ...]
 
 
 def bases(program: Program) -> list[int]:
@@ -72,14 +67,17 @@ def scheduled(order: Order) -> list[Batch]:
     for i in order.work:
         groups.setdefault((phase[i], component[i], level[i], classes[i]), []).append(i)
     spots = _Spots(order.items, order.base)
-    batches = []
-    for key in sorted(groups):
-        members = groups[key]
-        if len(members) >= 2 * SPREAD and key[1] not in order.recurrent:
-            batches += [Batch(tuple(part)) for part in spots.split(members)]
-        else:
-            batches.append(Batch(tuple(members)))
-    return batches
+    result: list[Batch] = []
+    for _, keys in groupby(sorted(groups), key=itemgetter(0)):
+        batches: list[Batch] = []
+        fixed: list[bool] = []
+        for key in keys:
+            recurrent = key[1] in order.recurrent
+            parts = [groups[key]] if recurrent else spots.split(groups[key])
+            batches += [Batch(tuple(part)) for part in parts]
+            fixed += [recurrent] * len(parts)
+        result += in_blocks(order, batches, fixed)  # nothing leaves its phase
+    return result
 
 
 class _Spots:
@@ -99,7 +97,7 @@ class _Spots:
         at hardly any common spots, such as the rows of one array, stay together.
         """
         first = self.items[members[0]]
-        if not first.shape or first.op in ALONE:
+        if len(members) < 2 * SPREAD or not first.shape or first.op in ALONE:
             return [members]
         groups: dict[Hashable, list[int]] = {}
         for m in members:
@@ -122,9 +120,10 @@ class Order:
         items: those of the program.
         phase: for each item its phase; phases run one after the other, and nothing of two of them runs together.
         made: the operations that are no other reading of an item, assembled values among them.
-        deps: for each of these those that must be made before.
+        deps: for each of these those that must be made before; an assembled value stands for its pieces.
         work: those that must be computed; views and assembled values cost nothing.
         base: for each item the one whose memory it reads.
+        home: for each piece of an assembled value that value.
         classes: for each item of work a number, the same for those that could run as one; -1 for other items, but
             a number of its own for each assembled value, through which its readers wait for its pieces.
         component: for each of these twice the rank of its strongly connected component of classes, and 1 more where
@@ -141,6 +140,7 @@ class Order:
         self.work = [i for i in made if items[i].op is not ASSEMBLE]
         self.classes = Classes(items, base, self.work).numbers(made, self.phase)
         self.deps = deps = self._deps(items, made)
+        self.home = {p: i for i in made if items[i].op is ASSEMBLE for p in items[i].args}
         edges: list[set[int]] = [set() for _ in range(max(self.classes, default=-1) + 1)]
         for i in made:
             edges[self.classes[i]].update([self.classes[d] for d in deps[i]])
@@ -346,3 +346,6 @@ def _close(node: int, path: list[int], rank: list[int], number: int) -> None:
     """Give all that lie on the path from ``node`` on their rank."""
     while rank[node] < 0:
         rank[path.pop()] = number
+
+
+__all__ = ["Batch", "Order", "bases", "scheduled"]
