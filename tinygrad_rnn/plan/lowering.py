@@ -170,6 +170,8 @@ class Lowering:
             self._emit("copy", out, args)
         elif _is_map(item):
             self._emit("map", out, args, op, item.params)
+        elif _is_dot(item):
+            self._dots([[self._gathered(a)] for a in args], _with_axis(self._gathered(out), 0))
         else:
             self._structural(item, [self._gathered(a) for a in args], out)
 
@@ -313,6 +315,8 @@ class Lowering:
             return lambda out: self._sum([aligned(self._one(x), len(out.shape)) for x in lists], out)
         if op in _COPIES or _is_map(item):
             return lambda out: self._mapped(item, lists, out)
+        if _is_dot(item):
+            return lambda out: self._dots([[self.layout.places[i] for i in items] for items in lists], out)
         if op is ops.matmul:
             return lambda out: self._products(lists, out)
         if not lists:
@@ -349,6 +353,18 @@ class Lowering:
         else:
             self._emit("map", out, args, item.op, item.params)
 
+    def _dots(self, factors: list[list[Place]], out: Place) -> None:
+        """Sums of products of numbers: all products at once, then the sum of each; ``factors[k][m]`` for result m."""
+        half, count = len(factors) // 2, len(factors[0])
+        sides = [
+            [side[k][m] for m in range(count) for k in range(half)]
+            for side in (factors[:half], factors[half:])
+        ]
+        room = self._room((count * half,), out.dtype)
+        self._emit("map", room, [joined(side) or self._scattered(side) for side in sides], ops.multiply)
+        products = window(room.block, room.offset, (count, half), room.dtype)
+        self._emit("reduce", out, (products,), ops.add, {"axes": (1,)})
+
     def _products(self, lists: list[list[int]], out: Place) -> None:
         shared = [len(set(items)) == 1 for items in lists]
         places = self.layout.places
@@ -378,6 +394,11 @@ def _is_map(item: Item) -> bool:
     op = item.op
     assert op is not None
     return isinstance(op.partials, tuple) or op in _COMPARISONS
+
+
+def _is_dot(item: Item) -> bool:
+    """Return whether it is a sum of products of numbers."""
+    return item.op is ops.sum_of_products and not item.shape
 
 
 def _by_integers(args: Sequence[Place]) -> bool:
