@@ -37,6 +37,7 @@ class Recording:
         transforms: the enclosing transformations, outermost first, such as ``("jacobian", "grad")``.
         inputs: while a function is traced, the nodes that stand for its arguments; else None.
         draws: while a function is traced, the random draws that it has made so far.
+        examples: and what stands for its results, without their numbers.
     """
 
     on: bool = True
@@ -44,12 +45,12 @@ class Recording:
     transforms: tuple[str, ...] = ()
     inputs: frozenset[Node] | None = None
     draws: list[Node] | None = None
+    examples: Any = None
 
 
 RECORDING: ContextVar[Recording] = ContextVar("tinygrad_rnn.recording", default=Recording())  # noqa: B039 - frozen
-ENTERED: ContextVar[tuple[Any, ...]] = ContextVar(
-    "tinygrad_rnn.no_grad", default=()
-)  # how to leave each no_grad
+# How to leave each no_grad.
+ENTERED: ContextVar[tuple[Any, ...]] = ContextVar("tinygrad_rnn.no_grad", default=())
 next_stamp = itertools.count(1).__next__
 _stamp = attrgetter("_stamp")
 
@@ -70,12 +71,13 @@ class recording:
         transforms: tuple[str, ...] | None = None,
         inputs: frozenset[Node] | None = None,
         draws: list[Node] | None = None,
+        examples: Any = None,
     ) -> None:
-        self._changes = (on, scope, transforms, inputs, draws)
+        self._changes = (on, scope, transforms, inputs, draws, examples)
 
     def __enter__(self) -> None:
         now = RECORDING.get()
-        on, scope, transforms, inputs, draws = self._changes
+        on, scope, transforms, inputs, draws, examples = self._changes
         self._token = RECORDING.set(
             Recording(
                 now.on if on is None else on,
@@ -83,6 +85,7 @@ class recording:
                 now.transforms if transforms is None else transforms,
                 now.inputs if inputs is None else inputs,
                 now.draws if draws is None else draws,
+                now.examples if examples is None else examples,
             )
         )
 
@@ -254,11 +257,8 @@ def refuse_reading(node: Node, what: str) -> None:
     if inputs is None:
         return
     for source in ancestors([node]):
-        if (
-            source in inputs
-            or source._call.kind == "leaf"
-            or (source._call.op is not None and not source._parents)
-        ):
+        call = source._call
+        if source in inputs or call.kind == "leaf" or (call.op is not None and not source._parents):
             raise TraceError(
                 f"{what} inside compile, {_users_line()}: the value depends on an input or a parameter, and a "
                 "replay would use today's number for ever. Compute with tr.ops (where, maximum, ...), or return it"

@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_rnn.core.carriers import leaf
 from tinygrad_rnn.core.errors import TraceError
+from tinygrad_rnn.core.examples import Examples, NumbersNeeded
 from tinygrad_rnn.core.graph import Node, next_stamp, recording
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Carrier
 from tinygrad_rnn.core.tensor import Tensor
@@ -52,7 +53,10 @@ def trace(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
             keeps a node beyond its own end.
     """
     with uncollected():
-        program, result, watched = _recorded(fn, args, kwargs)
+        try:
+            program, result, watched = _recorded(fn, args, kwargs, Examples())
+        except NumbersNeeded:
+            program, result, watched = _recorded(fn, args, kwargs, None)
     if any(ref() is not None for ref in watched):
         gc.collect()  # a function that refers to itself is a cycle, and may hold nodes
     left = next((node for ref in watched if (node := ref()) is not None), None)
@@ -68,7 +72,7 @@ def trace(fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any])
 
 
 def _recorded(
-    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]
+    fn: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any], examples: Examples | None
 ) -> tuple[Program, Any, list[weakref.ref[Node]]]:
     """Return the program, the marked result, and references to nodes that should be gone when this has returned."""
     flat = [x for _, x in flatten((args, kwargs))]
@@ -83,7 +87,7 @@ def _recorded(
     draws: list[Node] = []
     since = next_stamp()
     with (
-        recording(on=True, transforms=("compile",), scope=(), inputs=frozenset(inputs), draws=draws),
+        recording(True, (), ("compile",), frozenset(inputs), draws, examples),
         _quiet(flat),
     ):
         result = fn(*given[0], **given[1])
