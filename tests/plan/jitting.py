@@ -59,8 +59,8 @@ class Memory:
         return self.rng.integers(0, 2, size=shape).astype(dtype)
 
     def assembled(self):
-        """The bytes of the arena."""
-        room = np.zeros(self.size + 64, np.uint8)
+        """The bytes of the arena, nan wherever nothing was put."""
+        room = np.full(self.size + 64, 0xFF, np.uint8)
         first = -room.__array_interface__["data"][0] % 64
         memory = room[first : first + self.size]
         for start, data in zip(self.starts, self.blocks, strict=True):

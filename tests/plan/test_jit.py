@@ -171,10 +171,9 @@ def test_copies(layout, to, kind):
 def test_reductions(layout, op, dtype):
     memory = Memory()
     program = []
-    cases = [((7,), (0,)), ((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1)), ((5, 5), (0,)), ((5, 5), (1,)),
-             ((2, 3, 4), (0, 2)), ((2, 3, 4), (1,)),
-             ((1, 3), (0,)), ((2000,), (0,)), ((2000, 2), (0,)), ((2, 2000), (1,)), ((0, 3), (1,)),
-             ((2, 3, 2, 3), (0, 3))]  # fmt: skip
+    cases = [((7,), (0,)), ((13,), (0,)), ((2, 21), (1,)), ((3, 4), (0,)), ((3, 4), (1,)), ((3, 4), (0, 1))]
+    cases += [((5, 5), (0,)), ((5, 5), (1,)), ((2, 3, 4), (0, 2)), ((2, 3, 4), (1,)), ((1, 3), (0,))]
+    cases += [((2000,), (0,)), ((2000, 2), (0,)), ((2, 2000), (1,)), ((0, 3), (1,)), ((2, 3, 2, 3), (0, 3))]
     for shape, axes in cases:
         a = entries(memory, shape, dtype)
         if a.size:
@@ -347,6 +346,15 @@ def test_an_operation_whose_rule_does_not_print_runs_from_numpy(forward):
     a = memory.operand(entries(memory, (1,), "f8"))
     out = memory.operand(memory.noise((1,), "f8"))
     assert_agree(memory, instruction(memory, "map", out, [a], own), compiled=False)
+
+
+def test_entries_too_far_away_to_be_numbered_are_left_to_numpy():
+    memory = Memory()
+    a = memory.operand(entries(memory, (2, 3), "f8"), "scattered")
+    program = instruction(memory, "map", memory.operand(np.zeros((2, 3))), [a], ops.exp)
+    far = [start + 2**35 for start in memory.starts]
+    assert [type(s) for s in Jitted(program, memory.starts).stretches] == [tuple]
+    assert [type(s) for s in Jitted(program, far).stretches] == [list]
 
 
 def test_numpy_runs_between_stretches_of_the_interpreter():

@@ -15,6 +15,7 @@ from tinygrad_rnn.plan.jit.maps import computed_in, map_rows, packed, scattered_
 from tinygrad_rnn.plan.jit.rows import KINDS, Rows, copy_rows, index_rows, product_rows, reduce_rows
 from tinygrad_rnn.plan.kernels import Call, bind
 
+FAR = 2**31  # bytes; entries that lie further off have no number of 32 bits
 Stretch = tuple[int, int] | list[Instruction]
 """Where a part of the code table begins and ends, or instructions that numpy runs."""
 
@@ -31,6 +32,7 @@ class Jitted:
         self._library = library()
         self._starts = starts
         self._first = np.asarray(starts, np.int64)
+        self._far = max(starts, default=0) >= FAR
         self._known: dict[Any, Rows] = {}
         self._orders: list[np.ndarray] = []
         self._order_size = 0
@@ -117,6 +119,8 @@ class Jitted:
             return None
         if not np.prod(instruction.out.shape):
             return ()
+        if self._far:
+            return None
         kernel, kind, params = found
         row = scattered_row(kernel, kind, operands, params, self._numbered)
         return None if row is None else (row,)
