@@ -1,12 +1,16 @@
 """Remake the pictures of the README: ``python docs/make_pictures.py`` writes them into docs/pictures.
 
-They show the network of the README's ten lines, in three steps.
+They show the network of the README's ten lines, in three steps, and the plan of a train step.
 """
 
 import sys
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.plan.plan import Plan
 
 FOLDER = Path(__file__).parent / "pictures"
 
@@ -24,10 +28,22 @@ def differentiated_network() -> tr.Value:
     return total
 
 
+def train_step_plan() -> Plan:
+    """Return the plan of a train step of an RNN on 20 steps of 4 examples, with the mean square as its loss."""
+
+    def loss(model: tr.nn.RNN, xs: Any) -> Any:
+        outputs, _ = model(xs)
+        return (outputs**2).mean()
+
+    model = tr.nn.RNN(3, 8, rng=np.random.default_rng(0))
+    return tr.compile(tr.value_and_grad(loss)).plan(model, np.zeros((20, 4, 3)))
+
+
 def make_pictures(folder: Path) -> list[Path]:
-    """Write ``unrolled.svg`` and ``rolled.svg`` into ``folder`` and return their paths."""
+    """Write ``unrolled.svg``, ``rolled.svg`` and ``plan.svg`` into ``folder`` and return their paths."""
     total = differentiated_network()
     drawings = {"unrolled.svg": tr.draw(total, level="op"), "rolled.svg": tr.draw(total, level="rolled")}
+    drawings["plan.svg"] = tr.draw(train_step_plan())
     return [Path(drawing.render(folder / name)) for name, drawing in drawings.items()]
 
 

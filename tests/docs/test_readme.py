@@ -1,5 +1,6 @@
 """The README shows what the program draws today, and its links lead somewhere (its examples are doctests)."""
 
+import json
 import re
 from pathlib import Path
 from xml.etree import ElementTree
@@ -7,6 +8,7 @@ from xml.etree import ElementTree
 import pytest
 
 from docs.make_pictures import FOLDER, make_pictures
+from docs.make_plots import PLOTS, make_plots
 
 ROOT = Path(__file__).parent.parent.parent
 
@@ -39,5 +41,23 @@ def test_every_link_leads_to_a_file() -> None:
 def test_every_picture_is_one_that_is_made(remade: list[Path]) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"!\[[^]]+\]\(docs/pictures/([^)]+)\)", text)
-    assert sorted(shown) == sorted(path.name for path in remade)
+    assert sorted(shown) == sorted([*PLOTS, *(path.name for path in remade)])
     assert sorted(shown) == sorted(path.name for path in FOLDER.iterdir())
+
+
+def test_plots_are_made_of_saved_figures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    (tmp_path / "threads-1").mkdir()
+    rows = [("RNN-1x25x65x100-float64", "hand", 1.0), ("RNN-1x25x65x100-float64", "compile", 1.5)]
+    rows += [("scalar-rnn-T50", "micrograd", 1.0), ("scalar-rnn-T50", "compile", 0.02)]
+    timings = [{"workload": workload, "who": who, "seconds": seconds} for workload, who, seconds in rows]
+    (tmp_path / "threads-1" / "train_steps.json").write_text(
+        json.dumps({"timings": timings}), encoding="utf-8"
+    )
+    nodes = [{"nodes": 1000, "trace": 0.1, "plan": 0.2, "replay": 0.001}]
+    steps = [{"steps": 10, "replay": 1.0, "hand": 1.0, "replay_bytes": 1, "hand_bytes": 2}]
+    (tmp_path / "growth.json").write_text(json.dumps({"nodes": nodes, "steps": steps}), encoding="utf-8")
+    first = [path.read_bytes() for path in make_plots(tmp_path, tmp_path)]
+    assert "RNN, B=1 T=25 H=100" in texts(tmp_path / "speed.svg")
+    assert "recorded nodes" in texts(tmp_path / "growth.svg")
+    assert [path.read_bytes() for path in make_plots(tmp_path, tmp_path)] == first
