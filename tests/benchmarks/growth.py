@@ -9,7 +9,6 @@ Three questions, each with its table, all saved as JSON and in one plot:
 
 import argparse
 import gc
-import inspect
 import json
 import sys
 import time
@@ -146,11 +145,8 @@ def bytes_of(hand: HandStep) -> int:
 
 
 def saved(steps: int, memory: Sequence[Any]) -> list[Saving]:
-    """Return what a train step of the RNN with H=128 takes with all memory and with each limit."""
-    if "memory" not in inspect.signature(tr.compile).parameters:
-        print("tr.compile(fn, memory=...): not in this version")
-        return []
-    fn, args = step_of(Classifier, Workload("RNN", 1, steps, 65, 128, "float64"))
+    """Return what a train step of the RNN with H=128, a loss in each step, takes with all memory and each limit."""
+    fn, args = step_of(UnrolledClassifier, Workload("RNN", 1, steps, 65, 128, "float64"))
     steps_of = {"all": tr.compile(fn)} | {str(m): tr.compile(fn, memory=m) for m in memory}
     times = repeated(*(lambda step=step: step(*args) for step in steps_of.values()))
     expected = [np.asarray(g) for g in steps_of["all"](*args)[1].values()]
@@ -246,6 +242,11 @@ def load(folder: Path) -> tuple[list[Growth], list[Length], list[Saving]]:
         [Length(**row) for row in record["steps"]],
         [Saving(**row) for row in record["memory"]],
     )
+
+
+def limit(word: str) -> int | str:
+    """Return a limit of memory: bytes, or "sqrt"."""
+    return int(word) if word.isdecimal() else word
 
 
 def main() -> None:

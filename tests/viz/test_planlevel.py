@@ -117,6 +117,19 @@ def test_a_plan_that_was_not_made_for_a_call_numbers_its_inputs():
     assert ["input 4", "(2, 2, 3)"] in boxes(tr.draw(plan)).values()
 
 
+def test_phases_of_a_plan_that_computes_again_share_their_boxes():
+    args = network(), *data(200)
+    plan = tr.compile(tr.value_and_grad(loss), memory="sqrt").plan(*args)
+    drawing = tr.draw(plan)
+    assert len(plan.batches) > tr.compile(tr.value_and_grad(loss)).plan(*args).cost().batches
+    assert drawing.boxes < 100
+    (times,) = [int(t[1].split(" × ")[1]) for t in boxes(drawing).values() if t[0] == "h_t = tanh"]
+    assert 200 < times <= 400
+    own = [style for a, b, style in edges(drawing) if a == b]
+    assert own
+    assert all('label="next"' in style for style in own)
+
+
 def test_a_plan_without_operations():
     drawing = tr.draw(plan_of(lambda x: x, np.ones(2)))
     assert drawing.boxes == 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from tinygrad_rnn.plan.cost import flops_of
@@ -18,6 +18,8 @@ from tinygrad_rnn.viz.theme import LINE, Palette, Scale
 
 _NUMBER = re.compile(r"\d+")
 _CARRIED = f'style=dashed,constraint=false,label="next",penwidth=1.5,color="{LINE}"'
+MOST_CLASSES = 150  # of a plan that is drawn class by class
+FEW_ARGUMENTS = 3  # tell operations of one kind apart
 MOST_RESULTS = 4  # that are listed in a box
 _SOURCES = {"leaf": "leaf", "input": "leaf", "constant": "constant", "random": "constant"}
 
@@ -59,21 +61,39 @@ class PlanLevel:
         self.canvas = Canvas(Palette(Scale.of(map(float, sizes))), len(self.boxes))
 
     def _collect(self, plan: Plan) -> None:
-        """Make a box for each class of operations, in the order of running."""
-        known: dict[tuple[int, int], Box] = {}
+        """Make a box for each class of operations, in the order of running; for each kind where classes are many."""
+        key_of: Sequence[Hashable] = self._order.classes
+        if len(set(key_of)) > MOST_CLASSES:
+            key_of = self._kinds()
+        known: dict[Hashable, Box] = {}
         frames: dict[int, Path] = {}
         for k, batch in enumerate(plan.batches):
             i = batch.members[0]
-            component = self._order.component[i]
-            box = known.get((component, self._order.classes[i]))
-            if box is None:
-                box = known[component, self._order.classes[i]] = self._new()
+            component, key = self._order.component[i], key_of[i]
+            if key not in known:
+                box = known[key] = self._new()
                 box.first = k
                 if component in self._order.recurrent:
-                    box.frame = frames.setdefault(component, (f"recurrence {len(frames) + 1}",))
+                    box.frame = frames.setdefault(component, (f"recurrence {len(set(frames.values())) + 1}",))
+            box = known[key]
+            if box.frame:
+                frames.setdefault(component, box.frame)
             box.members += batch.members
             box.batches.append(len(batch.members))
             self.box_of.update(dict.fromkeys(batch.members, box))
+
+    def _kinds(self) -> list[Hashable]:
+        """Return what items are, of what, and where but for numbers: phases of a plan then share their boxes."""
+        plain: list[Hashable] = []
+        for item in self.items:
+            where = tuple(_NUMBER.sub("#", part) for part in item.scope)
+            params = "" if item.op is ASSEMBLE else str(sorted(item.params.items()))
+            plain.append((item.op, params, item.shape, item.dtype, where, series(item.name)))
+        base = self._order.base
+        return [
+            (plain[i], *(plain[base[a]] for a in dict.fromkeys(item.args[:FEW_ARGUMENTS])))
+            for i, item in enumerate(self.items)
+        ]
 
     def _new(self) -> Box:
         self.boxes.append(Box(f"n{len(self.boxes)}"))
@@ -139,7 +159,7 @@ class PlanLevel:
             if not tail.batches and name in drawn:
                 name = self._ghost(tail, head)
             drawn.add(tail.name)
-            back = tail.first >= head.first and tail.frame == head.frame != ()
+            back = tail is head or (tail.first >= head.first and tail.frame == head.frame != ())
             self.canvas.arrow(name, head.name, None, _CARRIED if back else "")
         return self.canvas
 
