@@ -74,8 +74,20 @@ def draw_rows(axes: Any, found: dict[str, dict[str, float]], who: list[tuple[str
     axes.xaxis.set_major_formatter(lambda x, _: f"{x:g}×" if x >= 1 else f"1/{1 / x:g}×")
 
 
-def draw_speed(plt: Any, record: dict[str, Any], path: Path) -> None:
+def pyplot() -> Any:
+    """Return matplotlib's pyplot, set such that the same figures give the same file."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "tinygrad_rnn", "font.family": "sans-serif"})
+    return plt
+
+
+def draw_speed(record: dict[str, Any], path: Path) -> None:
     """Draw the train steps in double precision: networks beside numpy by hand, scalars beside micrograd."""
+    plt = pyplot()
     timings = [t for t in record["timings"] if "float32" not in t["workload"]]
     networks, scalars = ratios(timings, "hand"), ratios(timings, "micrograd")
     rows = [len(networks), len(scalars)]
@@ -91,8 +103,9 @@ def draw_speed(plt: Any, record: dict[str, Any], path: Path) -> None:
     save(plt, figure, path)
 
 
-def draw_growth(plt: Any, record: dict[str, Any], path: Path) -> None:
+def draw_growth(record: dict[str, Any], path: Path) -> None:
     """Draw seconds by nodes, and time and memory of a time step beside NumPy by hand."""
+    plt = pyplot()
     figure, (left, middle, right) = plt.subplots(1, 3, figsize=(11, 3.4), layout="constrained")
     nodes = [row["nodes"] for row in record["nodes"]]
     for name, label in (("trace", "recording, once"), ("plan", "planning, once"), ("replay", "a replay")):
@@ -113,23 +126,17 @@ def draw_growth(plt: Any, record: dict[str, Any], path: Path) -> None:
 
 
 def save(plt: Any, figure: Any, path: Path) -> None:
-    """Write a figure such that the same figures give the same file."""
+    """Write a figure without the date."""
     figure.savefig(path, metadata={"Date": None})
     plt.close(figure)
 
 
 def make_plots(bench: Path, folder: Path) -> list[Path]:
     """Write the plots into ``folder`` and return their paths."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    plt.rcParams.update({"svg.fonttype": "none", "svg.hashsalt": "tinygrad_rnn", "font.family": "sans-serif"})
     speed = json.loads((bench / "threads-1" / "train_steps.json").read_text(encoding="utf-8"))
     growth = json.loads((bench / "growth.json").read_text(encoding="utf-8"))
-    draw_speed(plt, speed, folder / "speed.svg")
-    draw_growth(plt, growth, folder / "growth.svg")
+    draw_speed(speed, folder / "speed.svg")
+    draw_growth(growth, folder / "growth.svg")
     return [folder / name for name in PLOTS]
 
 

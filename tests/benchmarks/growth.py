@@ -20,12 +20,15 @@ from typing import Any
 import numpy as np
 
 import tinygrad_rnn as tr
+from docs.make_plots import draw_growth
 from tests.benchmarks.contestants import Classifier, UnrolledClassifier
 from tests.benchmarks.figures import conditions
 from tests.benchmarks.hand_bptt import HandStep, hand_step
 from tests.benchmarks.train_steps import limit_threads
 from tests.benchmarks.workloads import Workload
+from tinygrad_rnn.plan.garbage import uncollected
 from tinygrad_rnn.plan.plan import Plan
+from tinygrad_rnn.plan.program import Program
 from tinygrad_rnn.plan.trace import trace
 
 NODES = (1_000, 10_000, 100_000, 1_000_000)
@@ -99,7 +102,7 @@ def grown(nodes: int) -> Growth:
     more, _ = recorded(40)
     a_step = (len(more.items) - len(few.items)) / 20
     (program, call), seconds = timed(lambda: recorded(max(1, round(nodes / a_step))))
-    plan, planning = timed(lambda: Plan(program))
+    plan, planning = timed(lambda: planned(program))
     data = call()
     replay = repeated(lambda: plan(data))[0]
     return Growth(len(program.items), seconds, planning, replay)
@@ -110,6 +113,12 @@ def recorded(steps: int) -> tuple[Any, Callable[[], list[Any]]]:
     fn, args = step_of(UnrolledClassifier, Workload("RNN", 1, steps, 4, 8, "float64"))
     net, x, y = args
     return trace(fn, args, {}).program, lambda: [p.data for p in net.parameters()] + [x, y]
+
+
+def planned(program: Program) -> Plan:
+    """Return the plan of a program, made as ``tr.compile`` makes it."""
+    with uncollected():
+        return Plan(program)
 
 
 def timed(call: Callable[[], Any]) -> tuple[Any, float]:
@@ -192,46 +201,19 @@ def aligned(rows: Sequence[tuple[str, ...]]) -> str:
     )
 
 
-def plot(growths: Sequence[Growth], lengths: Sequence[Length], path: Path) -> None:
-    """Draw seconds by nodes, and time and memory of a step by steps."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    figure, (left, middle, right) = plt.subplots(1, 3, figsize=(12, 3.8), layout="constrained")
-    nodes = [g.nodes for g in growths]
-    for name, marker in (("trace", "o"), ("plan", "s"), ("replay", "^")):
-        label = {"trace": "recording, once", "plan": "planning, once", "replay": "a replay"}[name]
-        left.plot(nodes, [getattr(g, name) for g in growths], marker=marker, label=label)
-    left.set(xscale="log", yscale="log", xlabel="recorded nodes", ylabel="seconds")
-    steps = [n.steps for n in lengths]
-    for name, label in (("replay", "replay"), ("hand", "by hand")):
-        middle.plot(steps, [1e6 * getattr(n, name) / n.steps for n in lengths], marker="o", label=label)
-        right.plot(
-            steps, [getattr(n, f"{name}_bytes") / n.steps / 1e3 for n in lengths], marker="o", label=label
-        )
-    middle.set(xscale="log", ylim=(0, None), xlabel="time steps", ylabel="µs a time step")
-    right.set(xscale="log", yscale="log", xlabel="time steps", ylabel="kB a time step")
-    for axes in (left, middle, right):
-        axes.grid(which="major", alpha=0.3)
-        axes.legend()
-    figure.savefig(path, dpi=120)
-    plt.close(figure)
-
-
 def save(
     growths: Sequence[Growth], lengths: Sequence[Length], savings: Sequence[Saving], folder: Path
 ) -> None:
-    """Write ``growth.json`` and, where matplotlib is installed, ``growth.png``."""
+    """Write ``growth.json`` and, of whole figures and where matplotlib is installed, ``growth.svg``."""
     folder.mkdir(parents=True, exist_ok=True)
     named = {"nodes": growths, "steps": lengths, "memory": savings}
     record = conditions("cpu") | {name: [asdict(row) for row in rows] for name, rows in named.items()}
     (folder / "growth.json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    try:
-        plot(growths, lengths, folder / "growth.png")
-    except ImportError:
-        print("no plot: matplotlib is not installed")
+    if growths and lengths:
+        try:
+            draw_growth(record, folder / "growth.svg")
+        except ImportError:
+            print("no plot: matplotlib is not installed")
 
 
 def load(folder: Path) -> tuple[list[Growth], list[Length], list[Saving]]:
