@@ -173,21 +173,3 @@ def test_sums_of_sums_are_summed_up_once():
     assert_replays(axes, (np.linspace(0, 1, 9).reshape(3, 3),))
     kept = lambda x: (s := [ops.sum(ops.sin(x[t]), axis=0) for t in range(3)], ops.add_n(s))  # noqa: E731
     assert operations(kept, x)[ops.sum] == 3
-
-
-def test_inner_products_of_values_run_together_as_products_and_sums():
-    def fn(xs, ws):
-        dots = [ops.dot([x * k for x in xs], ws) for k in (1.0, 2.0, 3.0)] + [ops.dot(xs[:1], ws[:1])]
-        return tr.add_n(*[ops.tanh(d) for d in dots]), dots[3]
-
-    calls = [([0.5, -1.0, 2.0], [1.5, 0.25, k]) for k in (-0.5, 3.0)]
-    assert operations(fn, *calls[0])[ops.sum_of_products] == 0
-    plan = compile(fn).plan(*calls[0])
-    assert max(len(b.members) for b in plan.batches if plan.program.items[b.members[0]].op is ops.add_n) == 3
-    assert_replays(fn, *calls)
-    assert_replays(tr.value_and_grad(lambda *args: fn(*args)[0], (0, 1)), *calls)
-    arrays = [
-        (np.linspace(0, 1, 6).reshape(2, 3), np.ones(3)),
-        (np.linspace(1, 3, 6).reshape(2, 3), np.arange(3.0)),
-    ]
-    assert_replays(lambda a, b: ops.sum_of_products(a, b, b, a), *arrays)

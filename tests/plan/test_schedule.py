@@ -168,3 +168,18 @@ def test_a_step_of_a_module_takes_about_as_many_calls_as_by_hand(cell, expected)
         return len(Arena(step.plan(net, np.ones((steps, 2, 3)))).calls)
 
     assert (calls(28) - calls(18)) / 10 == expected
+
+
+def test_the_inputs_of_separate_sequences_are_multiplied_together():
+    """Whichever step they are: rows of one array, and the same rows of several, lie at constant distances."""
+
+    def fn(p, xs):
+        cell = lambda x, h: ops.tanh(x @ p["w"] + h @ p["u"])  # noqa: E731
+        return [tr.unroll(cell, x, state=np.zeros(4)).final_state for x in xs]
+
+    args = {k: network()[k] for k in "wu"}, list(np.random.default_rng(0).normal(size=(4, 5, 3)))
+    plan = compile(fn).plan(*args)
+    assert (
+        max(len(b.members) for b in plan.batches if plan.program.items[b.members[0]].op is ops.matmul) == 20
+    )
+    assert_replays(fn, args)

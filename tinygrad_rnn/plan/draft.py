@@ -66,15 +66,19 @@ class Draft:
 
     def finished(self) -> Program:
         """Return the program of what is used."""
-        new = [0] * len(self.items)
+        old, uses, before = self.items, self.uses, self._before
+        new = [0] * len(old)
         items: list[Item] = []
-        uses, before = self.uses, self._before
-        for i in range(len(self.items) - len(self._host)):
-            for k in (*before[i], i) if i in before else (i,):
-                if uses[k]:
-                    item = self.items[k]
-                    new[k] = len(items)
-                    items.append(with_args(item, tuple([new[a] for a in item.args])))
+        for i in range(len(old) - len(self._host)):
+            if i in before:
+                for k in before[i]:
+                    if uses[k]:
+                        new[k] = len(items)
+                        items.append(with_args(old[k], tuple([new[a] for a in old[k].args])))
+            if uses[i]:
+                new[i] = len(items)
+                item = old[i]
+                items.append(with_args(item, tuple([new[a] for a in item.args])) if item.args else item)
         return Program(items, tuple([new[i] for i in self.outputs]))
 
 

@@ -88,7 +88,8 @@ class _Spots:
         self._home: dict[int, Hashable] = {}
         for item in items:
             if item.op is ASSEMBLE:
-                self._home.update(zip(item.args, item.params["keys"], strict=True))
+                keys = map(_columns, item.params["keys"])
+                self._home.update(zip(item.args, keys, strict=True))
 
     def split(self, members: list[int]) -> list[list[int]]:
         """Return members in groups that lie, and read their arguments, at the same spots of their wholes.
@@ -108,9 +109,14 @@ class _Spots:
         keys = []
         while i != self.base[i]:
             if self.items[i].op is ops.getitem:
-                keys.append(self.items[i].params["key"])
+                keys.append(_columns(self.items[i].params["key"]))
             i = self.items[i].args[0]
         return self._home.get(i), *keys
+
+
+def _columns(key: tuple[Any, ...]) -> Hashable:
+    """Return a key without its integers: rows of one array are at a constant distance, as the columns of all rows."""
+    return tuple([part for part in key if not isinstance(part, int)])
 
 
 class Order:

@@ -110,3 +110,12 @@ def test_what_only_some_parts_undergo_is_not_done_to_all():
 
     assert shapes_of(ops.tanh, fn, X) == [(2, 12)]
     assert_replays(fn, (X,), (X + 1,))
+
+
+def test_keys_of_different_lengths():
+    def fn(x):
+        rows = ops.tanh(x[0]), ops.tanh(x[1, :6]), ops.tanh(x[1, 6])
+        return *rows, ops.tanh(x[:, 2:]), ops.tanh(x[:, :2])
+
+    assert_replays(fn, (X,), (X + 1,))
+    assert_replays(lambda x: [ops.sin(x[k]) for k in (slice(0, 1), (slice(1, 2), slice(0, 12)))], (X,))

@@ -104,16 +104,6 @@ def _adds_one(merger: _Merger, item: Item) -> int | None:
     return _keeps(merger, item) if len(item.args) == 1 else None
 
 
-def _multiplies(merger: _Merger, item: Item) -> int | None:
-    """A sum of products of one kind is products, which run with others, and their sum."""
-    half = len(item.args) // 2
-    if any(kind_of(merger.items[a]) != kind_of(item) for a in item.args):
-        return None
-    product = item._replace(op=ops.multiply, name="")
-    pairs = zip(item.args[:half], item.args[half:], strict=True)
-    return merger.add(item._replace(op=ops.add_n), tuple([merger.add(product, pair) for pair in pairs]))
-
-
 def _sums(merger: _Merger, item: Item) -> int | None:
     """A sum over axes of length 1 is a reshape."""
     source = merger.items[item.args[0]]
@@ -155,6 +145,5 @@ _RULES: dict[Op, Callable[[_Merger, Item], int | None]] = {
     ops.broadcast_to: _keeps,
     ops.add_n: _adds_one,
     ops.sum: _sums,
-    ops.sum_of_products: _multiplies,
     ops.transpose: _turns,
 }

@@ -132,8 +132,10 @@ def _read(draft: Draft, host: int, source: int, span: Span) -> int:
 def _span(keys: list[tuple[Any, ...]], shape: tuple[int, ...], part: tuple[int, ...]) -> Span | None:
     """Return the part from the first key to the last along the one axis in which they differ; else the whole."""
     whole = (Slice(None, None, None),) * len(shape), shape
+    if len({len(key) for key in keys}) > 1 or any(isinstance(x, int) for x in keys[0]):
+        return whole
     axes = {k for key in keys for k in range(len(key)) if key[k] != keys[0][k]}
-    if len(axes) != 1 or len({len(key) for key in keys}) > 1 or any(isinstance(x, int) for x in keys[0]):
+    if len(axes) != 1:
         return whole
     axis = axes.pop()
     ends = [(key[axis].start or 0, shape[axis] if key[axis].stop is None else key[axis].stop) for key in keys]

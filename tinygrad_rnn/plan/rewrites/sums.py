@@ -67,7 +67,7 @@ def add_small_first(draft: Draft) -> None:
     """Make ``(x + a) + b`` into ``x + (a + b)`` where a and b have fewer entries than x: two biases are one."""
     made: dict[tuple[int, int], int] = {}
     for i, item in enumerate(list(draft.items)):
-        found = _two_small(draft, item) if item.op is ops.add and draft.uses[i] else None
+        found = _two_small(draft, item) if item.op is ops.add and item.shape and draft.uses[i] else None
         if found is None:
             continue
         x, a, b = found
