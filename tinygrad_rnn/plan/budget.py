@@ -13,6 +13,7 @@ from tinygrad_rnn.plan.program import Program
 from tinygrad_rnn.plan.segments import phased
 from tinygrad_rnn.plan.simplify import simplified
 from tinygrad_rnn.plan.timeline import Timeline
+from tinygrad_rnn.plan.unstack import unstacked
 
 ROOT = "sqrt"
 NEAR = 1.1  # times the least memory; so much is given for fewer segments
@@ -48,6 +49,7 @@ def fitted(program: Program, held: frozenset[int], executor: str, memory: int | 
     if whole is not None and (memory is None or whole.bytes <= budget):
         return whole
     ready = hoisted(simplified(program)) if whole is None else whole.program
+    ready = unstacked(ready)
     line = Timeline(ready)
     life = Lifetimes(line)
     given = sum(line.size[i] for i, item in enumerate(ready.items) if item.kind != "op")
