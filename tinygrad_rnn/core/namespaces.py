@@ -109,19 +109,20 @@ def _make_numpy() -> SimpleNamespace:
         x, axis=axis, keepdims=keepdims
     )
     ns.matmul, ns.real = _array_matmul, lambda x: x
-    ns.weigh, ns.below_peak = _array_weigh, _below_peak
+    ns.weigh = _array_weigh
+    ns.below_peak = lambda x, axis: below_peak(ns, x, axis)
     return ns
 
 
-def _below_peak(x: Any, axis: Any) -> tuple[Any, Any]:
+def below_peak(xp: Namespace, x: Any, axis: Any) -> tuple[Any, Any]:
     """Return the largest entry over ``axis``, and x minus it; an infinite peak is 0 below itself, not inf - inf."""
-    real = np.real(x)
+    real = xp.real(x)
     peak = np.max(real, axis=axis, keepdims=True) if real.size else np.sum(real, axis=axis, keepdims=True)
     infinite = np.isinf(peak)
-    if not infinite.any():
+    if not np.any(infinite):
         return peak, x - peak
     top = infinite & (real == peak)
-    return peak, np.where(top, 0.0, x - np.where(top, 0.0, peak))
+    return peak, xp.where(top, 0.0, x - np.where(top, 0.0, peak))
 
 
 def _array_matmul(a: Any, b: Any) -> Any:

@@ -17,7 +17,7 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.errors import TraceError
 from tinygrad_rnn.core.graph import RECORDING, Graph, recording, refuse_stale
-from tinygrad_rnn.core.namespaces import NUMPY
+from tinygrad_rnn.core.namespaces import NUMPY, below_peak
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Op
 from tinygrad_rnn.core.tensor import RANDOM
 from tinygrad_rnn.core.value import Value
@@ -214,6 +214,7 @@ for _op in ops.ALL:
         setattr(OBJECTS, _op.name, _elementwise(_op))
 OBJECTS.real, OBJECTS.matmul = _real, _matmul
 OBJECTS.zeros = np.zeros
+OBJECTS.below_peak = lambda x, axis: below_peak(OBJECTS, x, axis)
 OBJECTS.add_reduce = lambda x, axis, keepdims: _reduce(x, axis, keepdims, _sum)
 OBJECTS.extremum = lambda x, axis, largest: _reduce(x, axis, True, lambda items: _extreme(items, largest))
 _DIRECT: dict[Op, Any] = {
