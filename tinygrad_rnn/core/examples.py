@@ -32,7 +32,7 @@ class Examples:
     def __init__(self) -> None:
         self._known: dict[Hashable, Any] = {}
         self._blanks: dict[Hashable, Any] = {}
-        self._ids: set[int] = set()
+        self._ids: dict[int, tuple[Any, ...]] = {}  # of blanks: their shape and dtype
 
     def result(self, op: Op, nodes: tuple[Node, ...], params: Mapping[str, Any]) -> Any:
         """Return a blank for the result of an operation, None where it depends on nothing that may change.
@@ -40,18 +40,23 @@ class Examples:
         Raises:
             NumbersNeeded: the operation is a user's own.
         """
-        depends, kinds = False, []
+        depends, kinds, blanks = False, [], self._ids
         for node in nodes:
             data = node._data
-            if data.__class__ is not np.ndarray:
+            kind: Any = blanks.get(id(data))
+            if kind is not None:
+                depends = True
+            elif data.__class__ is not np.ndarray:
                 return None  # Values: what they cost is not their numbers
-            depends = depends or node._call.active or id(data) in self._ids
-            kinds.append((data.shape, data.dtype))
+            else:
+                kind = data.shape, data.dtype
+                depends = depends or node._call.active
+            kinds.append(kind)
         if not depends:
             return None
         if op not in _OWN:
             raise NumbersNeeded
-        key = op, tuple(params.items()), *kinds
+        key = op, tuple(params.items()) if params else (), *kinds
         try:
             found = self._known.get(key)
         except TypeError:  # parameters that cannot be hashed
@@ -66,5 +71,5 @@ class Examples:
         kind = result.shape, result.dtype
         if kind not in self._blanks:
             blank = self._blanks[kind] = np.broadcast_to(np.zeros((), result.dtype), result.shape)
-            self._ids.add(id(blank))
+            self._ids[id(blank)] = kind
         return self._blanks[kind]

@@ -159,8 +159,9 @@ def _describe(item: Any, key: list[Any], data: list[Any], kept: list[Any], seen:
             key.append(at)
         elif isinstance(child, Variable) and child._call is LEAF:
             seen[id(child)] = len(seen)
-            data.append(child._data)
-            key += (cls, child.shape, child.dtype)
+            own = child._data
+            data.append(own)
+            key += (cls,) if cls is Value else (cls, own.shape, own.dtype)
         elif isinstance(child, (Module, dict, list, tuple)):
             _describe(child, key, data, kept, seen)
         elif isinstance(child, (int, str, bytes)):

@@ -31,9 +31,11 @@ def compile(fn: Callable[..., Any], *, executor: str = "numpy", memory: int | st
 
     Arrays, nodes, modules' parameters and Python floats among the arguments (nested as you like) are inputs, which may
     change from call to call; ints, bools, strings and None are static: another one records anew, and so does another
-    structure, shape or dtype. Leaves that ``fn`` closes over (a model's weights) are read at every replay; arrays and
-    numbers that it closes over are fixed when it is recorded. Results are fresh floats and arrays. Inside another
-    transformation ``fn`` itself runs, so that ``tr.grad(tr.compile(f))`` works; ``tr.compile(tr.grad(f))`` is faster.
+    structure, shape, dtype or attribute of a module. Leaves that ``fn`` closes over (a model's weights) are
+    read at every replay; arrays and numbers that it closes over, and what was computed before, are fixed when it is
+    recorded. Results are fresh floats and arrays. Inside another transformation ``fn`` itself runs, so that
+    ``tr.grad(tr.compile(f))`` works; ``tr.compile(tr.grad(f))`` is faster. A method can be decorated with it; of a
+    module's, the module is an argument like any other.
 
     Args:
         fn: the function.
@@ -48,7 +50,10 @@ def compile(fn: Callable[..., Any], *, executor: str = "numpy", memory: int | st
         ValueError: there is no such executor; or, at the first call, no plan fits into ``memory``.
         ImportError: a package that the executor needs is not installed.
         TraceError: an argument is of another type; or, at the first call, ``fn`` lets a number out of the graph
-            (``float(x)``, ``if x > 0``, ...) or has a side effect (``loss.backward()``): a replay would be wrong.
+            (``float(x)``, ``if x > 0``, ...) or has a side effect: a replay would be wrong. Such are
+            ``loss.backward()``, assigning ``.data`` or ``.grad`` and reading the latter, a step of an optimizer object
+            (its rule's ``update`` is pure), changing an argument, keeping a node in an outer list or attribute, and
+            drawing from a Generator by its own methods. What changes no node (a print, a count) happens once.
 
     Example:
         >>> import numpy as np, tinygrad_rnn as tr
