@@ -11,6 +11,7 @@ from tinygrad_rnn.plan.instructions import Scattered
 from tinygrad_rnn.plan.layout import Layout
 from tinygrad_rnn.plan.links import oriented
 from tinygrad_rnn.plan.plan import Arena, Plan
+from tinygrad_rnn.plan.program import SUM_OF_MATMULS
 from tinygrad_rnn.plan.schedule import Order, scheduled
 
 
@@ -134,3 +135,20 @@ def test_a_batch_of_which_one_member_belongs_to_a_wider_dtype():
 
     calls = [(rng.normal(size=(4, 70)).astype(np.float32), rng.normal(size=9)) for _ in range(2)]
     assert_replays(fn, *calls)
+
+
+def test_a_tall_sum_of_products_that_is_handed_out_lies_column_by_column():
+    """BLAS is faster then. What is read further lies row by row, as its readers expect."""
+    fn = lambda x, h: ops.add_n([x[t].T @ h[t] for t in range(4)])  # noqa: E731
+    x, h = np.linspace(0, 1, 64).reshape(4, 2, 8), np.linspace(1, 2, 24).reshape(4, 2, 3)
+    cases = [(fn, (1, 8)), (lambda x, h: (fn(x, h), fn(x, h) * 2.0), (3, 1)), (lambda h, x: fn(h, x), (8, 1))]
+    for outcome, strides in cases:
+        args = (x, h) if strides != (8, 1) else (h, x)
+        plan = compile(outcome).plan(*args)
+        (place,) = [
+            plan.layout.places[i] for i, item in enumerate(plan.program.items) if item.op is SUM_OF_MATMULS
+        ]
+        assert place.strides == strides
+        assert_replays(outcome, args, tuple(a * 2 - 1 for a in args))
+    twice = lambda x, h: (fn(x, h), fn(x, h))  # noqa: E731
+    assert_replays(twice, (x, h))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -10,9 +11,10 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.plan.instructions import Place
 from tinygrad_rnn.plan.links import Links, homes
-from tinygrad_rnn.plan.program import ASSEMBLE, Item, Program
+from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Item, Program
 from tinygrad_rnn.plan.windows import entries, reshaped, transposed, window
 
+TALL = 2  # times as many rows as columns
 FEW = 64  # bytes; shorter chains share one block for each dtype: a block of their own would cost more than it saves
 
 
@@ -35,6 +37,8 @@ class Layout:
         own = [i for i in range(len(program.items)) if base[i] == i and i not in inside]
         for chain in links.chains(own):
             self._lay(program, chain, places)
+        for i in _tall(program, inside):
+            places[i] = _by_columns(places[i])
         for i, item in enumerate(program.items):
             if item.op is ASSEMBLE:
                 self._settle(program, i, places)
@@ -77,6 +81,19 @@ class Layout:
             covered += math.prod(places[piece].shape)
         if covered < math.prod(item.shape):
             self.gaps.add(places[whole].block)
+
+
+def _tall(program: Program, inside: Mapping[int, object]) -> list[int]:
+    """Return the sums of products that are only handed out and have more rows than columns."""
+    items = program.items
+    found = [i for i in program.outputs if items[i].op is SUM_OF_MATMULS and i not in inside]
+    read = {a for item in items for a in item.args} if found else set()
+    return [i for i in found if i not in read and items[i].shape[0] >= TALL * items[i].shape[1]]
+
+
+def _by_columns(place: Place) -> Place:
+    """Return the window column by column: BLAS makes a wide product up to 1.5 times faster than a tall one."""
+    return transposed(window(place.block, place.offset, place.shape[::-1], place.dtype), (1, 0))
 
 
 def _read(item: Item, source: Place) -> Place:
