@@ -53,10 +53,11 @@ def of_memory(savings: list[Saving]) -> Iterator[Row]:
     for s in limited:
         assert everything is not None
         what = f"T={s.steps:,}, memory={s.memory}"
-        smaller, slower = s.bytes / everything.bytes, s.replay / everything.replay
-        whole = f"all of it: {everything.bytes / 1e6:.1f} MB"
+        smaller, slower = s.own / everything.own, s.replay / everything.replay
+        whole = f"all of it: {everything.own / 1e6:.1f} MB"
+        measured = f"{s.own / 1e6:.1f} MB and {s.inputs / 1e6:.1f} MB of inputs"
         promise = f"<= {TENTH}x"
-        yield row(what, "memory", f"{s.bytes / 1e6:.1f} MB", whole, smaller, promise, smaller <= TENTH)
+        yield row(what, "memory", measured, whole, smaller, promise, smaller <= TENTH)
         beside = f"all of it: {milliseconds(everything.replay)}"
         yield row(what, "time", milliseconds(s.replay), beside, slower, f"<= {SLOWER}x", slower <= SLOWER)
         kept = s.deviation <= 1e-12
