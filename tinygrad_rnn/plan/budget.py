@@ -60,9 +60,8 @@ def fitted(program: Program, held: frozenset[int], executor: str, memory: int | 
         enough = next(k for k, size in enumerate(expected) if size <= NEAR * expected[lowest])
         return Plan(program, held, executor, phased(line, life, steps[enough]))
     reached = []
-    for k in range(
-        1, min(lowest + 3, len(steps))
-    ):  # expected is too much, as values of one phase share memory too
+    # expected is too much, as values of one phase share memory too; measured by the whole it is about right
+    for k in range(1, min(lowest + 3, len(steps))):
         if expected[k] * whole.bytes > budget * expected[0] and k < lowest:
             continue
         plan = Plan(program, held, executor, phased(line, life, steps[k]))
