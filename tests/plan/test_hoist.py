@@ -6,7 +6,9 @@ import tinygrad_rnn as tr
 from tests.plan.agreement import assert_replays
 from tinygrad_rnn import ops
 from tinygrad_rnn.plan.compiled import compile
+from tinygrad_rnn.plan.hoist import hoisted
 from tinygrad_rnn.plan.plan import Arena
+from tinygrad_rnn.plan.simplify import simplified
 
 RNG = np.random.default_rng(0)
 
@@ -52,3 +54,16 @@ def test_an_inner_sum_that_is_used_elsewhere_stays():
     calls = [(RNG.normal(size=(5, 2, 3)), RNG.normal(size=(3, 3)), RNG.normal(size=3)) for _ in range(2)]
     assert_replays(fn, *calls)
     assert_replays(tr.value_and_grad(fn, argnums=(0, 1, 2), has_aux=True), *calls)
+
+
+def test_sums_of_numbers_are_left_as_they_are():
+    """Numbers run in waves, so that nothing is gained by moving them out of a recurrence."""
+
+    def fn(h, x, u, b):
+        for k in range(6):
+            h = ops.tanh(x * (k + 1.0) + (ops.tanh(h * u) + b))
+        return h
+
+    program = simplified(compile(fn).plan(0.5, 1.0, 0.3, 0.1).program)
+    assert hoisted(program) is program
+    assert_replays(tr.value_and_grad(fn, (0, 1, 2, 3)), (0.5, 1.0, 0.3, 0.1), (-0.5, 0.2, 1.3, 0.7))

@@ -14,6 +14,8 @@ from tinygrad_rnn.plan.schedule import Order
 
 def hoisted(program: Program) -> Program:
     """Return the program with what need not run step by step outside of its recurrences."""
+    if not any(item.shape for item in program.items if item.kind == "op"):
+        return program  # numbers run in waves, whatever they are
     order = Order(program)
     if not order.recurrent:
         return program

@@ -45,7 +45,7 @@ def join_slices(draft: Draft) -> None:
         if item.op is ops.getitem:
             if len(item.args) == 1 and _is_plain(item.params["key"]):
                 parts[i] = item.args[0], item.params["key"]
-        elif isinstance(item.op.partials, tuple) and any(a in parts for a in item.args):
+        elif parts and isinstance(item.op.partials, tuple) and any(a in parts for a in item.args):
             found = _virtual(draft.items, item, parts, wholes)
             if found is not None:
                 whole, key = found
