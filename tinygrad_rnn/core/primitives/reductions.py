@@ -169,7 +169,7 @@ def _sum_exp(xp: Any, below: Any, axis: Any) -> Any:
 def _logsumexp(xp: Any, x: Any, axis: Any, keepdims: bool) -> Any:
     peak, below = xp.below_peak(x, axis)
     y = xp.log(_sum_exp(xp, below, axis)) + peak
-    return y if keepdims else xp.reshape(y, _narrow_shape(x.shape, axis))
+    return y if keepdims or not y.shape else xp.reshape(y, _narrow_shape(x.shape, axis))
 
 
 def _softmax(xp: Any, x: Any, axis: Any) -> Any:
