@@ -12,9 +12,10 @@ from tinygrad_rnn.core.tensor import random
 from tinygrad_rnn.plan import timeline
 from tinygrad_rnn.plan.hoist import hoisted
 from tinygrad_rnn.plan.lifetimes import Lifetimes
+from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import ASSEMBLE
 from tinygrad_rnn.plan.reference import values
-from tinygrad_rnn.plan.schedule import bases
+from tinygrad_rnn.plan.schedule import Order, bases, scheduled
 from tinygrad_rnn.plan.segments import VIEWS, phased
 from tinygrad_rnn.plan.signature import signature
 from tinygrad_rnn.plan.simplify import simplified
@@ -237,6 +238,35 @@ def test_nothing_is_computed_more_than_twice_and_the_way_back_once(loss):
     assert 0.5 * forward < found.repeated < forward
     extra = work(found.program) - work(program) - found.repeated
     assert extra < 8 * 8 * 2  # partial sums and copies of checkpoints: a few for each phase
+
+
+def test_phases_run_one_after_the_other_in_as_few_batches_as_the_whole():
+    program, _ = recorded(tr.value_and_grad(loss_at_each_step), network("RNN", 16), *sequence(100, batch=1))
+    found = cut(program, 5)
+    plans = [Plan(program, phases=phases) for phases in (cut(program, 1), found)]
+    phases = [{found.phase[i] for i in batch.members} for batch in plans[1].batches]
+    assert all(len(each) == 1 for each in phases)
+    assert [max(each) for each in phases] == sorted(max(each) for each in phases)
+    batches, instructions = (
+        [len(part) for part in parts]
+        for parts in zip(*((p.batches, p.instructions) for p in plans), strict=True)
+    )
+    assert (
+        batches[1] < batches[0] + 3 * 80 + 9 * 40
+    )  # three for each step that is repeated, 40 for each phase
+    assert instructions[1] - batches[1] < instructions[0] - batches[0] + 9 * 5  # hardly any copies
+
+
+def test_phases_decide_what_runs_first_and_together():
+    program, _ = recorded(lambda x, y: (ops.tanh(x), ops.tanh(y), ops.sin(x)), np.ones(3), np.ones(3))
+    operations = [i for i, item in enumerate(program.items) if item.kind == "op"]
+    phase = [0] * len(program.items)
+    for i, p in zip(operations, (2, 1, 0), strict=True):
+        phase[i] = p
+    order = Order(program, phase)
+    assert [batch.members for batch in scheduled(order)] == [(i,) for i in operations[::-1]]
+    assert len({order.classes[i] for i in operations}) == 3
+    assert len(scheduled(Order(program))) == 2
 
 
 def test_segments_that_are_kept_are_not_computed_again():
