@@ -10,9 +10,8 @@ weight gradients; only the recurrence itself runs step by step. Nothing here kno
 
 from __future__ import annotations
 
-import re
 from collections import Counter
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from itertools import groupby
 from operator import itemgetter
 from typing import Any
@@ -20,13 +19,11 @@ from typing import Any
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import Slice
 from tinygrad_rnn.plan.blocking import in_blocks
-from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Batch, Item, Program
+from tinygrad_rnn.plan.classes import ALONE, Classes
+from tinygrad_rnn.plan.components import components, recurrent
+from tinygrad_rnn.plan.program import ASSEMBLE, Batch, Item, Program
 
-ALONE = (SUM_OF_MATMULS, ops.add_n)  # each reads its own arguments side by side
-MOST_TERMS = 4  # of a sum that may be batched with others
-SHARED = 4  # uses; a source with more is a weight, and products with different weights are not one batch
 SPREAD = 4  # members, at least, of a batch that is split from another one
-_DIGITS = re.compile(r"\d+")
 
 
 def bases(program: Program) -> list[int]:
@@ -150,11 +147,11 @@ class Order:
         edges: list[set[int]] = [set() for _ in range(max(self.classes, default=-1) + 1)]
         for i in made:
             edges[self.classes[i]].update([self.classes[d] for d in deps[i]])
-        rank = _components(edges)
+        rank = components(edges)
         self.component = [-1] * len(items)
         for i in made:
             self.component[i] = 2 * rank[self.classes[i]]
-        self.recurrent = {2 * r for r in _recurrent(edges, rank)}
+        self.recurrent = {2 * r for r in recurrent(edges, rank)}
         self._put_off(made, deps)
         self.level = self._levels(items, made, deps)
 
@@ -223,135 +220,6 @@ class Order:
                     if component[d] == component[i]:
                         late[d] = min(late[d], before)
         return late
-
-
-class Classes:
-    """Tells which operations could run as one: those of the same operation, kinds of arguments and neighborhood."""
-
-    def __init__(self, items: list[Item], base: list[int], work: list[int]) -> None:
-        self.items, self.base = items, base
-        # of each reading: the steps of a sequence are readings of one array, each used little
-        self._uses = [0] * len(items)
-        for i in work:
-            for a in items[i].args:
-                self._uses[a] += 1
-        kinds: dict[Hashable, int] = {}
-        self._kinds = [kinds.setdefault((item.shape, item.dtype), len(kinds)) for item in items]
-        self._statics: dict[int, Hashable] = {}
-        self._scopes: dict[tuple[str, ...], Hashable] = {}
-        self._given: dict[Hashable, int] = {}
-
-    def numbers(self, made: list[int], phase: Sequence[int]) -> list[int]:
-        """Return a number for each item that is made, the same for those that could run as one; -1 for others."""
-        items = self.items
-        forms: dict[Hashable, int] = {}
-        first = [-1] * len(items)
-        for i in made:
-            first[i] = forms.setdefault(self._form(i), len(forms))
-        homes = self._homes(made, first)
-        near: list[int | None] = [None] * len(items)
-        numbers: dict[Hashable, int] = {}
-        result = [-1] * len(items)
-        for i in made:
-            key: Hashable = first[i]
-            if items[i].shape:  # numbers are gathered anyway: the larger their batches, the better
-                around = []
-                for a in items[i].args:
-                    if (n := near[a]) is None:
-                        n = near[a] = self._neighbor(a, first, homes)
-                    around.append(n)
-                key = first[i], homes.get(i), tuple(around)
-            result[i] = numbers.setdefault((phase[i], key), len(numbers))
-        return result
-
-    def _homes(self, made: list[int], first: list[int]) -> dict[int, Hashable]:
-        """Return for each piece of a whole what the whole consists of: only the like can lie side by side."""
-        homes: dict[int, Hashable] = {}
-        for i in made:
-            if self.items[i].op is ASSEMBLE:
-                pieces = self.items[i].args
-                homes.update(dict.fromkeys(pieces, frozenset([first[p] for p in pieces])))
-        return homes
-
-    def _form(self, i: int) -> Hashable:
-        item = self.items[i]
-        op, params, scope = item.op, item.params, item.scope
-        if op is ASSEMBLE or (op in ALONE and item.shape and not _short(item)):
-            return i
-        stripped = self._scopes.get(scope)
-        if stripped is None:
-            stripped = self._scopes[scope] = tuple([_DIGITS.sub("#", part) for part in scope])
-        static: Hashable = ()
-        if params:
-            found = self._statics.get(id(params))
-            static = self._static(params) if found is None else found
-        kinds = self._kinds
-        return op, static, kinds[i], stripped, *[kinds[a] for a in item.args]
-
-    def _static(self, params: Mapping[str, Any]) -> Hashable:
-        found = self._statics[id(params)] = tuple(sorted(params.items()))
-        return found
-
-    def _neighbor(self, a: int, first: list[int], homes: Mapping[int, Hashable]) -> int:
-        """Return a number for what an argument is; pieces of one whole are the same."""
-        source, shape = self.base[a], self.items[a].shape
-        item = self.items[source]
-        key: Hashable
-        if item.op is ASSEMBLE:
-            key = ASSEMBLE, shape
-        elif source in homes:
-            key = homes[source]
-        elif first[source] >= 0:
-            return first[source]
-        else:
-            key = item.kind, shape, a if self._uses[a] > SHARED and shape else None
-        return -1 - self._given.setdefault(key, len(self._given))
-
-
-def _short(item: Item) -> bool:
-    """Return whether a sum has so few terms that running it with others pays more than reading it in one go."""
-    return item.op is ops.add_n and len(item.args) <= MOST_TERMS
-
-
-def _recurrent(edges: list[set[int]], rank: list[int]) -> set[int]:
-    """Return the components of several classes, or of one that depends on itself."""
-    sizes = Counter(rank)
-    return {rank[c] for c, before in enumerate(edges) if c in before or sizes[rank[c]] > 1}
-
-
-def _components(edges: list[set[int]]) -> list[int]:
-    """Return for each class the rank of its strongly connected component, arguments first (Tarjan 1972)."""
-    rank, order, low = ([-1] * len(edges) for _ in range(3))
-    path: list[int] = []
-    closed = visited = 0
-    for root in range(len(edges)):
-        stack: list[tuple[int, Iterator[int]]] = [(root, iter(()))] if order[root] < 0 else []
-        while stack:
-            node, rest = stack[-1]
-            if order[node] < 0:
-                order[node] = low[node] = visited
-                visited += 1
-                path.append(node)
-                stack[-1] = node, rest = node, iter(sorted(edges[node]))
-            step = next(rest, None)
-            if step is None:
-                stack.pop()
-                if stack:
-                    low[stack[-1][0]] = min(low[stack[-1][0]], low[node])
-                if low[node] == order[node]:
-                    _close(node, path, rank, closed)
-                    closed += 1
-            elif order[step] < 0:
-                stack.append((step, iter(())))
-            elif rank[step] < 0:
-                low[node] = min(low[node], order[step])
-    return rank
-
-
-def _close(node: int, path: list[int], rank: list[int], number: int) -> None:
-    """Give all that lie on the path from ``node`` on their rank."""
-    while rank[node] < 0:
-        rank[path.pop()] = number
 
 
 __all__ = ["Batch", "Order", "bases", "scheduled"]
