@@ -132,7 +132,7 @@ def _read(draft: Draft, host: int, source: int, span: Span) -> int:
 def _span(keys: list[tuple[Any, ...]], shape: tuple[int, ...], part: tuple[int, ...]) -> Span | None:
     """Return the part from the first key to the last along the one axis in which they differ; else the whole."""
     whole = (Slice(None, None, None),) * len(shape), shape
-    if len({len(key) for key in keys}) > 1 or any(isinstance(x, int) for x in keys[0]):
+    if len({len(key) for key in keys}) > 1 or any(isinstance(x, int) for key in keys for x in key):
         return whole
     axes = {k for key in keys for k in range(len(key)) if key[k] != keys[0][k]}
     if len(axes) != 1:
