@@ -122,6 +122,16 @@ def test_what_is_wanted_whole_is_put_together_in_place():
     assert sum(item.op is ASSEMBLE for item in found.items) == 1
 
 
+def test_a_row_of_two_wholes_is_copied():
+    def fn(x):
+        y = ops.tanh(ops.stack(states(x)))
+        return y, y[2:]
+
+    found = assert_same(fn, X)
+    assert sum(item.op is ASSEMBLE for item in found.items) == 2
+    assert sum(item.op is ops.alias for item in found.items) == T - 2
+
+
 def test_short_stacks_are_left_alone():
     program, _ = recorded(lambda x: ops.sum(ops.stack([ops.tanh(x[t]) for t in range(3)]) ** 2), X)
     assert unstacked(program).items == program.items
