@@ -137,18 +137,25 @@ def test_a_batch_of_which_one_member_belongs_to_a_wider_dtype():
     assert_replays(fn, *calls)
 
 
-def test_a_tall_sum_of_products_that_is_handed_out_lies_column_by_column():
-    """BLAS is faster then. What is read further lies row by row, as its readers expect."""
+def test_a_tall_and_long_sum_of_products_that_is_handed_out_lies_column_by_column():
+    """BLAS is faster then. What is read further lies row by row, as its readers expect; results always do."""
     fn = lambda x, h: ops.add_n([x[t].T @ h[t] for t in range(4)])  # noqa: E731
-    x, h = np.linspace(0, 1, 64).reshape(4, 2, 8), np.linspace(1, 2, 24).reshape(4, 2, 3)
-    cases = [(fn, (1, 8)), (lambda x, h: (fn(x, h), fn(x, h) * 2.0), (3, 1)), (lambda h, x: fn(h, x), (8, 1))]
-    for outcome, strides in cases:
-        args = (x, h) if strides != (8, 1) else (h, x)
-        plan = compile(outcome).plan(*args)
+    x, h = np.linspace(0, 1, 6400).reshape(4, 200, 8), np.linspace(1, 2, 2400).reshape(4, 200, 3)
+    cases = [
+        (fn, (x, h), (1, 8)),
+        (lambda x, h: (fn(x, h), fn(x, h) * 2.0), (x, h), (3, 1)),  # it is read
+        (fn, (h, x), (8, 1)),  # it is wide
+        (fn, (x[:, :100], h[:, :100]), (3, 1)),  # its sums are short
+    ]
+    for outcome, args, strides in cases:
+        replay = compile(outcome)
+        plan = replay.plan(*args)
         (place,) = [
             plan.layout.places[i] for i, item in enumerate(plan.program.items) if item.op is SUM_OF_MATMULS
         ]
         assert place.strides == strides
+        found = replay(*args)
+        assert (found if outcome is fn else found[0]).flags.c_contiguous
         assert_replays(outcome, args, tuple(a * 2 - 1 for a in args))
     twice = lambda x, h: (fn(x, h), fn(x, h))  # noqa: E731
     assert_replays(twice, (x, h))

@@ -15,6 +15,9 @@ from tinygrad_rnn.plan.program import ASSEMBLE, SUM_OF_MATMULS, Item, Program
 from tinygrad_rnn.plan.windows import entries, reshaped, transposed, window
 
 TALL = 2  # times as many rows as columns
+LONG = (
+    800  # terms of each entry: from there on a product gains more than it costs to hand the result out turned
+)
 FEW = 64  # bytes; shorter chains share one block for each dtype: a block of their own would cost more than it saves
 
 
@@ -84,11 +87,12 @@ class Layout:
 
 
 def _tall(program: Program, inside: Mapping[int, object]) -> list[int]:
-    """Return the sums of products that are only handed out and have more rows than columns."""
+    """Return the long sums of products that are only handed out and have more rows than columns."""
     items = program.items
     found = [i for i in program.outputs if items[i].op is SUM_OF_MATMULS and i not in inside]
     read = {a for item in items for a in item.args} if found else set()
-    return [i for i in found if i not in read and items[i].shape[0] >= TALL * items[i].shape[1]]
+    found = [i for i in found if i not in read and items[i].shape[0] >= TALL * items[i].shape[1]]
+    return [i for i in found if len(items[i].args) // 2 * items[items[i].args[0]].shape[1] >= LONG]
 
 
 def _by_columns(place: Place) -> Place:
