@@ -26,10 +26,10 @@ from tests.benchmarks.figures import conditions
 from tests.benchmarks.hand_bptt import HandStep, hand_step
 from tests.benchmarks.train_steps import limit_threads
 from tests.benchmarks.workloads import Workload
-from tinygrad_rnn.plan.garbage import uncollected
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import Program
-from tinygrad_rnn.plan.trace import trace
+from tinygrad_rnn.plan.recording.garbage import uncollected
+from tinygrad_rnn.plan.recording.trace import trace
 
 NODES = (1_000, 10_000, 100_000, 1_000_000)
 STEPS = (10, 100, 1_000, 10_000)

@@ -9,7 +9,7 @@ import tinygrad_rnn as tr
 from tests.plan.agreement import assert_replays
 from tinygrad_rnn import ops
 from tinygrad_rnn.core.examples import Examples, NumbersNeeded
-from tinygrad_rnn.plan.trace import trace
+from tinygrad_rnn.plan.recording.trace import trace
 
 X = np.linspace(0.5, 2.0, 6).reshape(2, 3)
 

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tinygrad_rnn.plan.instructions import Instruction, Place, Scattered
-from tinygrad_rnn.plan.jit.jitted import Jitted
-from tinygrad_rnn.plan.kernels import bind
-from tinygrad_rnn.plan.windows import contiguous_strides
+from tinygrad_rnn.plan.codegen.instructions import Instruction, Place, Scattered
+from tinygrad_rnn.plan.codegen.windows import contiguous_strides
+from tinygrad_rnn.plan.executors.jit.jitted import Jitted
+from tinygrad_rnn.plan.executors.kernels import bind
 
 LAYOUTS = ("contiguous", "turned", "spaced", "scattered")
 RELATIVE = {"f8": 1e-12, "f4": 2e-5}

@@ -5,7 +5,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.plan.agreement import assert_same
-from tests.plan.test_segments import loss_at_each_step, network, sequence
+from tests.plan.saving.test_segments import loss_at_each_step, network, sequence
 from tinygrad_rnn import ops
 from tinygrad_rnn.plan.compiled import compile
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tests.plan.test_schedule import data, loss, network
+from tests.plan.scheduling.test_schedule import data, loss, network
 from tinygrad_rnn import ops
 from tinygrad_rnn.plan.compiled import compile
 from tinygrad_rnn.viz.planlevel import places

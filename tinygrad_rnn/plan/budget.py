@@ -6,14 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.plan.hoist import hoisted
-from tinygrad_rnn.plan.lifetimes import Lifetimes
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import Program
-from tinygrad_rnn.plan.segments import phased
-from tinygrad_rnn.plan.simplify import simplified
-from tinygrad_rnn.plan.timeline import Timeline
-from tinygrad_rnn.plan.unstack import unstacked
+from tinygrad_rnn.plan.rewrites.hoist import hoisted
+from tinygrad_rnn.plan.rewrites.simplify import simplified
+from tinygrad_rnn.plan.saving.lifetimes import Lifetimes
+from tinygrad_rnn.plan.saving.segments import phased
+from tinygrad_rnn.plan.saving.timeline import Timeline
+from tinygrad_rnn.plan.saving.unstack import unstacked
 
 ROOT = "sqrt"
 NEAR = 1.1  # times the least memory; so much is given for fewer segments

@@ -14,14 +14,14 @@ import numpy as np
 
 from tinygrad_rnn.core.graph import RECORDING
 from tinygrad_rnn.plan.budget import fitted, require_memory
-from tinygrad_rnn.plan.example import Example
-from tinygrad_rnn.plan.executor import require_executor
-from tinygrad_rnn.plan.garbage import uncollected
+from tinygrad_rnn.plan.checking.verify import Verification
+from tinygrad_rnn.plan.executors.executor import require_executor
 from tinygrad_rnn.plan.plan import Plan
-from tinygrad_rnn.plan.result import builder
-from tinygrad_rnn.plan.signature import signature
-from tinygrad_rnn.plan.trace import trace
-from tinygrad_rnn.plan.verify import Verification
+from tinygrad_rnn.plan.recording.example import Example
+from tinygrad_rnn.plan.recording.garbage import uncollected
+from tinygrad_rnn.plan.recording.result import builder
+from tinygrad_rnn.plan.recording.signature import signature
+from tinygrad_rnn.plan.recording.trace import trace
 
 PLANS = 32  # kept for each compiled function; the one unused for longest goes first
 

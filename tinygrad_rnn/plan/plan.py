@@ -7,25 +7,25 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tinygrad_rnn.plan.executor import binding
-from tinygrad_rnn.plan.hoist import hoisted
-from tinygrad_rnn.plan.instructions import Place
-from tinygrad_rnn.plan.layout import Layout
-from tinygrad_rnn.plan.links import oriented
-from tinygrad_rnn.plan.lowering import Lowering
-from tinygrad_rnn.plan.memory import LINE, allocated
+from tinygrad_rnn.plan.codegen.instructions import Place
+from tinygrad_rnn.plan.codegen.layout import Layout
+from tinygrad_rnn.plan.codegen.links import oriented
+from tinygrad_rnn.plan.codegen.lowering import Lowering
+from tinygrad_rnn.plan.codegen.memory import LINE, allocated
+from tinygrad_rnn.plan.codegen.turning import turned
+from tinygrad_rnn.plan.codegen.windows import mapped
+from tinygrad_rnn.plan.executors.executor import binding
 from tinygrad_rnn.plan.program import Item, Program
-from tinygrad_rnn.plan.rows import aligned
-from tinygrad_rnn.plan.schedule import Order, scheduled
-from tinygrad_rnn.plan.segments import Phased
-from tinygrad_rnn.plan.simplify import simplified
-from tinygrad_rnn.plan.turning import turned
-from tinygrad_rnn.plan.windows import mapped
+from tinygrad_rnn.plan.rewrites.hoist import hoisted
+from tinygrad_rnn.plan.rewrites.simplify import simplified
+from tinygrad_rnn.plan.saving.segments import Phased
+from tinygrad_rnn.plan.scheduling.rows import aligned
+from tinygrad_rnn.plan.scheduling.schedule import Order, scheduled
 
 if TYPE_CHECKING:
-    from tinygrad_rnn.plan.cost import PlanCost
-    from tinygrad_rnn.plan.example import Example
-    from tinygrad_rnn.plan.verify import Verification
+    from tinygrad_rnn.plan.checking.cost import PlanCost
+    from tinygrad_rnn.plan.checking.verify import Verification
+    from tinygrad_rnn.plan.recording.example import Example
 
 
 class Plan:
@@ -96,7 +96,7 @@ class Plan:
 
     def __str__(self) -> str:
         """Return the plan as numbered lines in the order of running, each value assigned once; see ``listing``."""
-        from tinygrad_rnn.plan.listing import listing
+        from tinygrad_rnn.plan.checking.listing import listing
 
         return listing(self)
 
@@ -117,7 +117,7 @@ class Plan:
         Raises:
             ValueError: there is no example to measure.
         """
-        from tinygrad_rnn.plan.cost import cost_of
+        from tinygrad_rnn.plan.checking.cost import cost_of
 
         return cost_of(self, self._example().inputs() if measure else None)
 
@@ -130,7 +130,7 @@ class Plan:
         Raises:
             ValueError: the arguments are of another kind; or there are none, and no example.
         """
-        from tinygrad_rnn.plan.verify import verified_call
+        from tinygrad_rnn.plan.checking.verify import verified_call
 
         example = self._example()
         return verified_call(self, example.of(args, kwargs) if args or kwargs else example)

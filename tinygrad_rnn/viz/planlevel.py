@@ -7,10 +7,10 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
-from tinygrad_rnn.plan.cost import flops_of
+from tinygrad_rnn.plan.checking.cost import flops_of
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import ASSEMBLE, Item
-from tinygrad_rnn.plan.schedule import Order
+from tinygrad_rnn.plan.scheduling.schedule import Order
 from tinygrad_rnn.viz.dot import Canvas, Path
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.label import number, series, symbol

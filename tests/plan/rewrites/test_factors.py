@@ -9,7 +9,7 @@ import tinygrad_rnn as tr
 from tests.plan.agreement import assert_replays
 from tinygrad_rnn import ops
 from tinygrad_rnn.plan.compiled import compile
-from tinygrad_rnn.plan.schedule import Order
+from tinygrad_rnn.plan.scheduling.schedule import Order
 
 RNG = np.random.default_rng(0)
 STEPS = 9

@@ -9,8 +9,8 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import Slice, decode
-from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import ASSEMBLE, Item, operation
+from tinygrad_rnn.plan.rewrites.draft import Draft
 
 _NOT_HOMED = (ops.transpose, ops.reshape, ops.getitem, ASSEMBLE)  # they read memory that is another's
 

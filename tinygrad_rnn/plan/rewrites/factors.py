@@ -8,9 +8,9 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import Op
-from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import Item, kind_of, operation
-from tinygrad_rnn.plan.recurrences import Recurrences
+from tinygrad_rnn.plan.rewrites.draft import Draft
+from tinygrad_rnn.plan.rewrites.recurrences import Recurrences
 
 
 class Scaled(NamedTuple):

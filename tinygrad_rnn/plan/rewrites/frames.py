@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import ASSEMBLE, kind_of
-from tinygrad_rnn.plan.recurrences import Recurrences
 from tinygrad_rnn.plan.rewrites.assemble import Assembler
+from tinygrad_rnn.plan.rewrites.draft import Draft
+from tinygrad_rnn.plan.rewrites.recurrences import Recurrences
 
 
 def frame_factors(draft: Draft, inside: Recurrences) -> None:

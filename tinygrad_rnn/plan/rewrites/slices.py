@@ -8,8 +8,8 @@ from typing import Any
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.primitives.indexing import Slice
-from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import Item, operation
+from tinygrad_rnn.plan.rewrites.draft import Draft
 
 COVERED = 0.7  # of an array, at least: what is computed in vain beside is less than another call costs
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.plan.draft import Draft
 from tinygrad_rnn.plan.program import SUM_OF_MATMULS, Item, kind_of, operation
+from tinygrad_rnn.plan.rewrites.draft import Draft
 
 _SUMS = (ops.add, ops.add_n)
 

@@ -1,0 +1,1 @@
+"""A plan printed, counted, timed, and held against its function."""

@@ -1,0 +1,1 @@
+"""From batches to instructions on windows of memory."""

@@ -1,0 +1,1 @@
+"""Who runs instructions: numpy call by call, or an interpreter that numba compiles."""

@@ -1,0 +1,1 @@
+"""Programs in phases, which compute values again instead of keeping them."""

@@ -1,0 +1,1 @@
+"""Which operations of a program run together, and in which order."""
