@@ -9,16 +9,16 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.op import NO_PARAMS, Op
+from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.primitives.indexing import HERE
 from tinygrad_rnn.nn.inputs import BOUNDED
 from tinygrad_rnn.plan.codegen.emitting import SPELLED_OUT, Emitted, Emitter
 from tinygrad_rnn.plan.codegen.instructions import Instruction, Operand, Place, Scattered
 from tinygrad_rnn.plan.codegen.layout import Layout
 from tinygrad_rnn.plan.codegen.links import operands
+from tinygrad_rnn.plan.codegen.products import product, with_axis
 from tinygrad_rnn.plan.codegen.windows import (
     aligned,
-    collapsed,
     dropped,
     joined,
     members,
@@ -27,6 +27,7 @@ from tinygrad_rnn.plan.codegen.windows import (
     transposed,
     window,
 )
+from tinygrad_rnn.plan.codegen.writer import Writer
 from tinygrad_rnn.plan.program import SUM_OF_MATMULS, Item, Program
 from tinygrad_rnn.plan.scheduling.schedule import Batch
 
@@ -54,11 +55,12 @@ class Lowering:
 
     def __init__(self, program: Program, layout: Layout) -> None:
         self.program, self.layout = program, layout
-        self.instructions: list[Instruction] = []
-        self.constants: list[tuple[Place, np.ndarray]] = [
+        self._writer = Writer(layout)
+        self.instructions = self._writer.instructions
+        self.constants = self._writer.constants
+        self.constants += [
             (layout.places[i], item.source) for i, item in enumerate(program.items) if item.kind == "constant"
         ]
-        self._numbers: dict[tuple[float, np.dtype[Any]], Place] = {}
         self._grids: dict[tuple[tuple[int, ...], tuple[int, ...]], np.ndarray] = {}
 
     def lower(self, batch: Batch) -> None:
@@ -84,31 +86,6 @@ class Lowering:
             else:
                 self._single(item, [places[a] for a in item.args], places[m])
 
-    def _emit(
-        self,
-        kernel: str,
-        out: Operand,
-        args: Sequence[Operand],
-        op: Op | None = None,
-        params: Mapping[str, Any] = NO_PARAMS,
-    ) -> None:
-        if kernel in ("map", "copy") and isinstance(out, Place):
-            places = [a for a in args if isinstance(a, Place)]
-            if len(places) == len(args):
-                out, *args = collapsed(out, places)
-        self.instructions.append(Instruction(kernel, out, tuple(args), op, params))
-
-    def _room(self, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Place:
-        """Return a window of a new block, for a value in between."""
-        return window(self.layout.add(dtype, math.prod(shape)), 0, shape, dtype)
-
-    def _number(self, value: float, dtype: np.dtype[Any]) -> Place:
-        """Return the window of a constant number."""
-        if (value, dtype) not in self._numbers:
-            place = self._numbers[value, dtype] = self._room((), dtype)
-            self.constants.append((place, np.asarray(value, dtype)))
-        return self._numbers[value, dtype]
-
     # --- reading several values as one
 
     def _several(self, items: Sequence[int]) -> Operand:
@@ -132,16 +109,16 @@ class Lowering:
         parts = runs(places)
         if len(parts) > FEW_RUNS and math.prod(places[0].shape) <= SMALL:
             return self._gathered(self._scattered(places))
-        room = self._room((len(places), *places[0].shape), places[0].dtype)
+        room = self._writer.room((len(places), *places[0].shape), places[0].dtype)
         for start, part in parts:
-            self._emit("copy", members(room, start, part.shape[0]), (part,))
+            self._writer.emit("copy", members(room, start, part.shape[0]), (part,))
         return room
 
     def _gathered(self, several: Operand) -> Place:
         if isinstance(several, Place):
             return several
-        room = self._room(several.shape, several.dtype)
-        self._emit("copy", room, (several,))
+        room = self._writer.room(several.shape, several.dtype)
+        self._writer.emit("copy", room, (several,))
         return room
 
     def _scattered(self, places: Sequence[Place]) -> Scattered:
@@ -167,27 +144,27 @@ class Lowering:
         if op is ops.add_n:
             self._sum([self._gathered(a) for a in args], out)
         elif op in _COPIES:
-            self._emit("copy", out, args)
+            self._writer.emit("copy", out, args)
         elif _is_map(item):
-            self._emit("map", out, args, op, item.params)
+            self._writer.emit("map", out, args, op, item.params)
         elif _is_dot(item):
-            self._dots([[self._gathered(a)] for a in args], _with_axis(self._gathered(out), 0))
+            self._dots([[self._gathered(a)] for a in args], with_axis(self._gathered(out), 0))
         else:
             self._structural(item, [self._gathered(a) for a in args], out)
 
     def _structural(self, item: Item, args: list[Place], out: Operand) -> None:
         assert isinstance(out, Place)
         if item.op is ops.matmul:
-            self._product(args[0], args[1], out)
+            product(self._writer, args[0], args[1], out)
         elif item.op in _REDUCTIONS:
             self._reduce(item, args[0], out, item.params["axis"])
         elif item.op in SPELLED_OUT and all(args[0].shape):
             self._spelled_out(item, args[0], out, item.params)
         elif item.op in (ops.getitem, ops.scatter_add) and _by_integers(args):
             kernel = "take" if item.op is ops.getitem else "scatter"
-            self._emit(kernel, out, args, None, {"key": item.params["key"]})
+            self._writer.emit(kernel, out, args, None, {"key": item.params["key"]})
         else:
-            self._emit("call", out, args, item.op, item.params)
+            self._writer.emit("call", out, args, item.op, item.params)
 
     def _sum(self, args: Sequence[Place], out: Operand) -> None:
         """Sum up windows of one shape: side by side in one go, else one after the other."""
@@ -195,91 +172,45 @@ class Lowering:
         if together is None and len(args) > MANY and math.prod(args[0].shape) <= SMALL:
             together = self._gathered(self._scattered(args))
         if together is not None:
-            self._emit("reduce", out, (together,), ops.add, {"axes": (0,)})
+            self._writer.emit("reduce", out, (together,), ops.add, {"axes": (0,)})
             return
-        self._emit("map", out, args[:2], ops.add)
+        self._writer.emit("map", out, args[:2], ops.add)
         for a in args[2:]:
-            self._emit("map", out, (out, a), ops.add)
+            self._writer.emit("map", out, (out, a), ops.add)
 
     def _reduce(self, item: Item, x: Place, out: Place, axis: Any) -> None:
         rank = len(x.shape)
         axes = tuple(sorted(a % rank for a in _axes(axis, rank)))
         narrow = dropped(out, axes) if item.params["keepdims"] else out
         if axes:
-            self._emit("reduce", narrow, (x,), _EXTREMA.get(item.op, ops.add), {"axes": axes})
+            self._writer.emit("reduce", narrow, (x,), _EXTREMA.get(item.op, ops.add), {"axes": axes})
         else:
-            self._emit("copy", narrow, (x,))
+            self._writer.emit("copy", narrow, (x,))
         if item.op is ops.mean:
             count = math.prod(x.shape[a] for a in axes)
-            share = self._number(1.0 / count if count else math.nan, out.dtype)
-            self._emit("map", narrow, (narrow, share), ops.multiply)
+            share = self._writer.number(1.0 / count if count else math.nan, out.dtype)
+            self._writer.emit("map", narrow, (narrow, share), ops.multiply)
 
     def _spelled_out(self, item: Item, x: Place, out: Place, params: Mapping[str, Any]) -> None:
         """Append the steps of an operation whose ``forward`` consists of a few; the last one writes ``out``."""
         assert item.op is not None
-        emitter = Emitter(self._emit, self._room)
+        emitter = Emitter(self._writer.emit, self._writer.room)
         result = item.op.forward(emitter, Emitted(x, emitter), **params).place
         last = self.instructions[-1]
         target = reshaped(out, last.out.shape)
         if target is not None and last.out.block == result.block:  # type: ignore[union-attr]
             self.instructions[-1] = last._replace(out=target)
         else:
-            self._emit("copy", out, (result,))
-
-    def _product(self, a: Place, b: Place, out: Place) -> None:
-        """``a @ b`` with vectors as matrices of one row or column, and all leading axes of a as one, where they are."""
-        if len(a.shape) == 1:
-            a, out = _with_axis(a, 0), _with_axis(out, len(out.shape) - (len(b.shape) > 1))
-        if len(b.shape) == 1:
-            b, out = _with_axis(b, 1), _with_axis(out, len(out.shape))
-        if len(b.shape) == 2:
-            rows = reshaped(a, (math.prod(a.shape[:-1]), a.shape[-1]))
-            result = reshaped(out, (math.prod(out.shape[:-1]), out.shape[-1]))
-            if rows is not None and result is not None:
-                self._emit("gemm", result, (rows, b))
-                return
-        lead = out.shape[:-2]
-        stacks = [self._stack(x, lead) for x in (a, b)]
-        result = reshaped(out, (math.prod(lead), *out.shape[-2:]))
-        if result is not None:
-            self._emit("bmm", result, stacks)
-            return
-        room = self._room((math.prod(lead), *out.shape[-2:]), out.dtype)
-        self._emit("bmm", room, stacks)
-        self._emit(
-            "copy", out, (room._replace(shape=out.shape, strides=window(0, 0, out.shape, out.dtype).strides),)
-        )
-
-    def _stack(self, x: Place, lead: tuple[int, ...]) -> Place:
-        """Return matrices, repeated as broadcasting to the leading axes demands, with these axes as one."""
-        missing = len(lead) + 2 - len(x.shape)
-        shape, strides = (1,) * missing + x.shape, (0,) * missing + x.strides
-        spread = tuple(0 if n == 1 else s for n, s in zip(shape[:-2], strides[:-2], strict=True))
-        wide = x._replace(shape=(*lead, *shape[-2:]), strides=(*spread, *strides[-2:]))
-        flat = (math.prod(lead), *shape[-2:])
-        stack = reshaped(wide, flat) if any(spread) else x._replace(shape=flat, strides=(0, *strides[-2:]))
-        return self._copied(wide, flat) if stack is None else stack
-
-    def _copied(self, x: Place, shape: tuple[int, ...]) -> Place:
-        """Return the entries of a window, copied to lie one behind the other, in another shape."""
-        room = self._room(x.shape, x.dtype)
-        self._emit("copy", room, (x,))
-        flat = reshaped(room, shape)
-        assert flat is not None
-        return flat
-
-    def _flat(self, x: Place, shape: tuple[int, ...]) -> Place:
-        found = reshaped(x, shape)
-        return self._copied(x, shape) if found is None else found
+            self._writer.emit("copy", out, (result,))
 
     def _sum_of_matmuls(self, item: Item, out: Place) -> None:
         """One product: [a_1 ... a_n] times b_1 ... b_n one below the other."""
         half = len(item.args) // 2
         a, b = self._one(item.args[:half]), self._one(item.args[half:])
         n, m, k = a.shape
-        left = self._flat(transposed(a, (0, 2, 1)), (n * k, m))
-        right = self._flat(b, (n * k, b.shape[2]))
-        self._emit("gemm", out, (transposed(left, (1, 0)), right))
+        left = self._writer.flat(transposed(a, (0, 2, 1)), (n * k, m))
+        right = self._writer.flat(b, (n * k, b.shape[2]))
+        self._writer.emit("gemm", out, (transposed(left, (1, 0)), right))
 
     # --- several members at once
 
@@ -299,13 +230,13 @@ class Lowering:
         if out is not None:
             form(out)  # type: ignore[arg-type]
             return True
-        room = self._room((len(places), *item.shape), item.dtype)
+        room = self._writer.room((len(places), *item.shape), item.dtype)
         form(room)
         if small:
-            self._emit("copy", self._scattered(places), (room,))
+            self._writer.emit("copy", self._scattered(places), (room,))
         else:
             for start, part in runs(places):
-                self._emit("copy", part, (members(room, start, part.shape[0]),))
+                self._writer.emit("copy", part, (members(room, start, part.shape[0]),))
         return True
 
     def _form(self, item: Item, lists: list[list[int]]) -> Form | None:
@@ -330,7 +261,7 @@ class Lowering:
             params = {**item.params, "axis": axes}
             return lambda out: self._spelled_out(item, self._one(lists[0]), out, params)
         if op is BOUNDED:
-            return lambda out: self._emit("call", out, [self._one(lists[0])], op, item.params)
+            return lambda out: self._writer.emit("call", out, [self._one(lists[0])], op, item.params)
         if op in (ops.getitem, ops.scatter_add) and all(part is HERE for part in item.params["key"]):
             kernel = "take" if op is ops.getitem else "scatter"
             integers = all(self.program.items[x[0]].dtype.kind in "iu" for x in lists[1:])
@@ -349,9 +280,9 @@ class Lowering:
                 shape = (first, *(1,) * (rank - len(several.shape)), *rest)
                 args.append(several._replace(offsets=several.offsets.reshape(shape)))
         if item.op in _COPIES:
-            self._emit("copy", out, args)
+            self._writer.emit("copy", out, args)
         else:
-            self._emit("map", out, args, item.op, item.params)
+            self._writer.emit("map", out, args, item.op, item.params)
 
     def _dots(self, factors: list[list[Place]], out: Place) -> None:
         """Sums of products of numbers: all products at once, then the sum of each; ``factors[k][m]`` for result m."""
@@ -360,10 +291,12 @@ class Lowering:
             [side[k][m] for m in range(count) for k in range(half)]
             for side in (factors[:half], factors[half:])
         ]
-        room = self._room((count * half,), out.dtype)
-        self._emit("map", room, [joined(side) or self._scattered(side) for side in sides], ops.multiply)
+        room = self._writer.room((count * half,), out.dtype)
+        self._writer.emit(
+            "map", room, [joined(side) or self._scattered(side) for side in sides], ops.multiply
+        )
         products = window(room.block, room.offset, (count, half), room.dtype)
-        self._emit("reduce", out, (products,), ops.add, {"axes": (1,)})
+        self._writer.emit("reduce", out, (products,), ops.add, {"axes": (1,)})
 
     def _products(self, lists: list[list[int]], out: Place) -> None:
         shared = [len(set(items)) == 1 for items in lists]
@@ -371,22 +304,22 @@ class Lowering:
         a, b = (places[x[0]] if s else self._one(x) for x, s in zip(lists, shared, strict=True))
         vector = [len(p.shape) - (not s) == 1 for p, s in zip((a, b), shared, strict=True)]
         if vector[0]:
-            a, out = _with_axis(a, len(a.shape) - 1), _with_axis(out, len(out.shape) - (not vector[1]))
+            a, out = with_axis(a, len(a.shape) - 1), with_axis(out, len(out.shape) - (not vector[1]))
         if vector[1]:
-            b, out = _with_axis(b, len(b.shape)), _with_axis(out, len(out.shape))
+            b, out = with_axis(b, len(b.shape)), with_axis(out, len(out.shape))
         rank = len(out.shape)
         a = a if shared[0] else aligned(a, rank)
         b = b if shared[1] else aligned(b, rank)
-        self._product(a, b, out)
+        product(self._writer, a, b, out)
 
     def _indexed(self, kernel: str, lists: list[list[int]], out: Place) -> None:
         source = self._one(lists[0])
         indices = [self._one(items) for items in lists[1:]]
         rank = max(len(i.shape) for i in indices)
-        members = self._room((source.shape[0], *(1,) * (rank - 1)), np.dtype(np.int64))
+        members = self._writer.room((source.shape[0], *(1,) * (rank - 1)), np.dtype(np.int64))
         self.constants.append((members, np.arange(source.shape[0]).reshape(members.shape)))
         key = {"key": (HERE,) * (len(indices) + 1)}
-        self._emit(kernel, out, (source, members, *(aligned(i, rank) for i in indices)), None, key)
+        self._writer.emit(kernel, out, (source, members, *(aligned(i, rank) for i in indices)), None, key)
 
 
 def _is_map(item: Item) -> bool:
@@ -407,12 +340,6 @@ def _by_integers(args: Sequence[Place]) -> bool:
 
 def _axes(axis: Any, rank: int) -> tuple[int, ...]:
     return tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-
-
-def _with_axis(place: Place, at: int) -> Place:
-    """Return the window with an axis of length 1 before axis ``at``."""
-    shape, strides = place.shape, place.strides
-    return place._replace(shape=(*shape[:at], 1, *shape[at:]), strides=(*strides[:at], 0, *strides[at:]))
 
 
 def _cost(instructions: Sequence[Instruction]) -> int:
