@@ -97,6 +97,17 @@ def test_any_form_of_a_key(keys):
     assert_replays(lambda x: [ops.tanh(x[0:1, k]) * 2.0 for k in (slice(2, 5), slice(5, 9))], (X,))
 
 
+@pytest.mark.parametrize(
+    "keys", [((-9, -5), (-5, -2)), ((-9, -5), (2, 6)), ((0, -6), (2, -4)), ((3, 30), (1, 4)), ((5, 2), (1, 4))]
+)
+def test_bounds_that_count_from_the_end_or_lie_beyond(keys):
+    def fn(x):
+        return [ops.tanh(x[:, a:b]) * 3.0 for a, b in keys] + [ops.sin(x[:, 4:6])]
+
+    assert_replays(fn, (X,), (X - 1,))
+    assert_replays(tr.grad(lambda x: ops.add_n([ops.sum(y) for y in fn(x)])), (X,), (X - 1,))
+
+
 def test_arrays_of_different_shapes_are_read_at_the_same_place_only():
     wide = np.arange(28.0).reshape(2, 14)
     fn = lambda x, y: [x[:, a : a + 6] * y[:, a : a + 6] for a in (0, 6)]  # noqa: E731
