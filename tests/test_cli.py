@@ -415,11 +415,21 @@ def test_an_interrupted_training_keeps_what_it_learned(tmp_path):
     arguments = ["train", "--text", str(tmp_path / "story.txt"), "--out", str(tmp_path / "m.npz")]
     command = [sys.executable, "-u", "-m", "tinygrad_rnn", *arguments, "--updates", "1000000"]
     environment = {name: text for name, text in os.environ.items() if not name.endswith("_NUM_THREADS")}
-    with subprocess.Popen(command, stdout=subprocess.PIPE, encoding="utf-8", env=environment) as process:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        encoding="utf-8",
+        env=environment,
+        # what a shell starts in the background ignores the signal, and hands that on
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    ) as process:
         process.stdout.readline()  # the corpus: training begins
         time.sleep(1.0)
         process.send_signal(signal.SIGINT)
-        rest = process.stdout.read()
+        try:
+            rest, _ = process.communicate(timeout=120)
+        finally:
+            process.kill()
     assert process.returncode == 0
     assert "interrupted: keeping what was learned so far" in rest
     assert len(load(tmp_path / "m.npz").sample("The", 5)) == 5
