@@ -5,7 +5,7 @@ import numpy as np
 import tinygrad_rnn as tr
 from tests.plan.agreement import assert_replays
 from tinygrad_rnn import ops
-from tinygrad_rnn.plan.codegen.turning import FEW, OFTEN
+from tinygrad_rnn.plan.codegen.turning import FEW, OFTEN, ROWS
 from tinygrad_rnn.plan.compiled import compile
 
 RNG = np.random.default_rng(0)
@@ -26,7 +26,16 @@ def copies(plan):
 
 
 def test_it_is_copied_once_where_that_pays():
-    for steps, rows, expected in ((OFTEN, 2, 1), (20, 2, 1), (OFTEN - 1, 2, 0), (OFTEN, FEW + 1, 0)):
+    many = OFTEN * ROWS[8]  # of single rows
+    cases = [
+        (OFTEN, 2, 1),
+        (20, 2, 1),
+        (OFTEN - 1, 2, 0),
+        (OFTEN, FEW + 1, 0),
+        (many - 1, 1, 0),
+        (many, 1, 1),
+    ]
+    for steps, rows, expected in cases:
         fn, calls = run(steps, rows)
         plan = assert_replays(fn, *calls).plan(*calls[0])
         assert len(copies(plan)) == expected

@@ -1,12 +1,13 @@
 """``turned``: a matrix that many products read transposed is transposed once.
 
-BLAS multiplies few rows with a matrix up to seven times faster if that is not transposed: it packs nothing then.
+BLAS multiplies few rows with a matrix up to seven times faster if that is not transposed: it packs nothing then. A
+single row gains little (gemv reads the matrix in either order), and turning a matrix costs more than reading it.
 """
 
 from __future__ import annotations
 
 import math
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,7 +16,8 @@ import numpy as np
 from tinygrad_rnn.plan.codegen.instructions import Instruction, Place
 from tinygrad_rnn.plan.codegen.windows import contiguous_strides
 
-OFTEN = 4  # products; a copy costs about as much as one of them
+OFTEN = 4  # products of several rows; a copy costs about as much as one of them
+ROWS = {8: 50, 4: 15}  # products of a single row that gain as much as one of several, by bytes of an entry
 FEW = 64  # rows; larger products pack anyway
 
 
@@ -29,8 +31,12 @@ def turned(
         ends: for each batch the number of instructions up to it.
         block: makes a block of a dtype and a number of entries, and returns its number.
     """
-    counts = Counter(i.args[1] for i in instructions if _reads_transposed(i))
-    often = {place for place, count in counts.items() if count >= OFTEN}
+    gains: dict[Any, float] = defaultdict(float)
+    for instruction in instructions:
+        if _reads_transposed(instruction):
+            single = instruction.out.shape[0] == 1
+            gains[instruction.args[1]] += 1 / ROWS.get(instruction.out.dtype.itemsize, 1) if single else 1
+    often = {place for place, gain in gains.items() if gain >= OFTEN}
     if not often:
         return list(instructions), list(ends)
     copies: dict[Place, Place] = {}
