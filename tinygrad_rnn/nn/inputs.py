@@ -60,10 +60,19 @@ def require_shape(argument: str, shape: Shape, *expected: tuple[Axis, ...]) -> N
         raise ValueError(f"{argument} must have shape {legal}, got {shape}")
 
 
+def _require_range(indices: np.ndarray, size: int, what: str, error: type[Exception]) -> None:
+    if not indices.size:
+        return
+    low, high = (
+        np.minimum.reduce(indices, None),
+        np.maximum.reduce(indices, None),
+    )  # at half the price of .min()
+    if low < 0 or high >= size:
+        raise error(f"{what} must lie in 0..{size - 1}, got {high if high >= size else low}")
+
+
 def _bounded(xp: Any, indices: Any, size: int, what: str) -> Any:
-    if indices.size and (indices.min() < 0 or indices.max() >= size):
-        worst = indices.max() if indices.max() >= size else indices.min()
-        raise IndexError(f"{what} must lie in 0..{size - 1}, got {worst}")
+    _require_range(indices, size, what, IndexError)
     return indices
 
 
@@ -86,9 +95,7 @@ def require_indices(argument: str, indices: Any, size: int, error: type[Exceptio
     if isinstance(indices, Tensor) and RECORDING.get().inputs is not None:
         return BOUNDED(indices, size, argument)
     array = indices._data if isinstance(indices, Tensor) else indices
-    if array.size and (array.min() < 0 or array.max() >= size):
-        worst = array.max() if array.max() >= size else array.min()
-        raise error(f"{argument} must lie in 0..{size - 1}, got {worst}")
+    _require_range(array, size, argument, error)
     return indices
 
 

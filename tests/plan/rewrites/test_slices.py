@@ -98,7 +98,8 @@ def test_any_form_of_a_key(keys):
 
 
 @pytest.mark.parametrize(
-    "keys", [((-9, -5), (-5, -2)), ((-9, -5), (2, 6)), ((0, -6), (2, -4)), ((3, 30), (1, 4)), ((5, 2), (1, 4))]
+    "keys",
+    [((-9, -5), (-5, -2)), ((-9, -5), (2, 6)), ((0, -6), (2, -4)), ((3, 30), (1, 4)), ((5, 2), (1, 4))],
 )
 def test_bounds_that_count_from_the_end_or_lie_beyond(keys):
     def fn(x):
