@@ -1,5 +1,7 @@
 """What it means that a replay is right: the numbers of the function itself, from the same data, call after call."""
 
+from importlib.util import find_spec
+
 import numpy as np
 
 import tinygrad_rnn as tr
@@ -7,6 +9,7 @@ from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.tree import flatten, tree_map, unflatten
 from tinygrad_rnn.plan.compiled import compile
 
+EXECUTORS = ("numba", "numpy") if find_spec("numba") else ("numpy",)
 TOLERANCE = {"f8": 1e-12, "f4": 5e-5}
 
 
@@ -30,8 +33,17 @@ def assert_same(found, expected):
 
 
 def assert_replays(fn, *calls):
-    """``compile(fn)`` equals ``fn`` at each of the argument lists, and at the first one again after the others."""
-    replay = compile(fn)
+    """``compile(fn)`` equals ``fn`` at each of the argument lists, and at the first one again after the others.
+
+    By numba, where it is installed, and by numpy, whose replay is returned.
+    """
+    for executor in EXECUTORS:
+        replay = compile(fn, executor=executor)
+        _assert_replays(replay, fn, calls)
+    return replay
+
+
+def _assert_replays(replay, fn, calls):
     results = []
     for args in (*calls, calls[0]):
         before = [np.array(x) for x in _arrays(args)]
@@ -41,7 +53,6 @@ def assert_replays(fn, *calls):
             np.testing.assert_array_equal(x, old, err_msg="the user's array was written")
     for args, result in zip((*calls, calls[0]), results, strict=True):
         assert_same(result, fn(*_nodes(args)))  # a result is not overwritten by later replays
-    return replay
 
 
 def _nodes(args):
