@@ -91,3 +91,16 @@ def test_two_budgets_are_two_plans():
     args = data()
     first, second = compile(STEP, memory="sqrt"), compile(STEP)
     assert first.plan(*args).bytes < second.plan(*args).bytes
+
+
+@pytest.mark.parametrize("kind", [tr.nn.RNN, tr.nn.LSTM, tr.nn.GRU])
+def test_the_interpreter_computes_values_again_as_well(kind):
+    pytest.importorskip("numba", reason="needs the extra jit")
+    rng = np.random.default_rng(0)
+    model, x = kind(3, 8, rng=rng), rng.normal(size=(100, 2, 3))
+    fn = tr.value_and_grad(lambda model, x: tr.ops.sum(model(x)[0] ** 2))
+    replay = tr.compile(fn, memory="sqrt", executor="numba")
+    for data in (x, x * 0.5, x):
+        assert_same(replay(model, data), fn(model, data))
+    assert replay.plan(model, x).bytes < 0.5 * tr.compile(fn).plan(model, x).bytes
+    assert replay.verify(model, x)
