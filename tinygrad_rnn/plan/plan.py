@@ -15,7 +15,7 @@ from tinygrad_rnn.plan.codegen.memory import LINE, allocated
 from tinygrad_rnn.plan.codegen.turning import turned
 from tinygrad_rnn.plan.codegen.windows import mapped
 from tinygrad_rnn.plan.executors.executor import binding
-from tinygrad_rnn.plan.program import Item, Program
+from tinygrad_rnn.plan.program import Item, Program, drawn
 from tinygrad_rnn.plan.rewrites.hoist import hoisted
 from tinygrad_rnn.plan.rewrites.simplify import simplified
 from tinygrad_rnn.plan.saving.segments import Phased
@@ -179,8 +179,7 @@ class Arena:
             if data is not leaf[2]:  # arrays of leaves never change, they are replaced
                 leaf[0][...] = leaf[2] = data
         for slot, item in self.draws:
-            generator = item.params["generator"] if item.source is None else inputs[item.source]
-            slot[...] = generator.random(item.shape, dtype=item.dtype.type)
+            slot[...] = drawn(item, inputs)
         with np.errstate(all="ignore"):
             for f, args in self.calls:
                 f(*args)

@@ -6,7 +6,7 @@ before it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -42,7 +42,8 @@ class Item(NamedTuple):
         shape: of the value.
         dtype: of the value.
         scope: where it was recorded.
-        source: the recorded node of a leaf; the data of a constant; the position of an input.
+        source: the recorded node of a leaf; the data of a constant; the position of an input,
+            and of the generator of a draw if it is one.
         name: of the recorded node, ``""`` where it has none.
     """
 
@@ -93,6 +94,17 @@ def with_args(item: Item, args: tuple[int, ...]) -> Item:
     if args == item.args:
         return item
     return tuple.__new__(Item, (*item[:3], args, *item[4:]))  # half the price of a call of Item
+
+
+def generator_of(item: Item, inputs: Sequence[Any]) -> np.random.Generator:
+    """Return where a draw comes from: a generator among the inputs, or one that the function closed over."""
+    found: np.random.Generator = item.params["generator"] if item.source is None else inputs[item.source]
+    return found
+
+
+def drawn(item: Item, inputs: Sequence[Any]) -> np.ndarray:
+    """Return the numbers of a draw, which advances its generator."""
+    return generator_of(item, inputs).random(item.shape, dtype=item.dtype.type)
 
 
 def kind_of(item: Item) -> tuple[tuple[int, ...], np.dtype[Any]]:

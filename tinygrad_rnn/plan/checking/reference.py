@@ -14,7 +14,7 @@ import numpy as np
 
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import Carrier
-from tinygrad_rnn.plan.program import Item, Program
+from tinygrad_rnn.plan.program import Item, Program, drawn, generator_of
 
 PASSES = 2
 MOVED = 16.0  # units in the last place by which each result is moved
@@ -55,8 +55,7 @@ def source_of(item: Item, inputs: Sequence[Any]) -> np.ndarray | None:
     if item.kind == "op":
         return None
     if item.kind == "random":
-        generator = item.params["generator"] if item.source is None else inputs[item.source]
-        return np.asarray(generator.random(item.shape, dtype=item.dtype.type))
+        return np.asarray(drawn(item, inputs))
     data = item.source if item.kind == "constant" else item.source._data if item.kind == "leaf" else None
     if item.kind == "input":
         given = inputs[item.source]
@@ -109,7 +108,7 @@ def generators(program: Program, inputs: Sequence[Any]) -> list[np.random.Genera
     found = {}
     for item in program.items:
         if item.kind == "random":
-            generator = item.params["generator"] if item.source is None else inputs[item.source]
+            generator = generator_of(item, inputs)
             found[id(generator)] = generator
     return list(found.values())
 
