@@ -36,19 +36,22 @@ def _bind_scan(x: Any, axis: Any = None) -> Any:
     return ((x.reshape(-1) if axis is None else x),), {"axis": 0 if axis is None else operator.index(axis)}
 
 
+def reduced_axes(axis: Any, rank: int) -> tuple[int, ...]:
+    """Return the axes that ``axis`` (None, an integer or a tuple) names, counted from the first; none of a number."""
+    if axis is None:
+        return tuple(range(rank))
+    return tuple(a % rank for a in (axis if isinstance(axis, tuple) else (axis,))) if rank else ()
+
+
 def _kept_shape(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     """Return ``shape`` with a 1 at each reduced axis."""
-    if axis is None:
-        return (1,) * len(shape)
-    reduced = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))} if shape else set()
+    reduced = reduced_axes(axis, len(shape))
     return tuple(1 if i in reduced else n for i, n in enumerate(shape))
 
 
 def _narrow_shape(shape: tuple[int, ...], axis: Any) -> tuple[int, ...]:
     """Return ``shape`` without the reduced axes."""
-    if axis is None:
-        return ()
-    reduced = {a % len(shape) for a in (axis if isinstance(axis, tuple) else (axis,))} if shape else set()
+    reduced = reduced_axes(axis, len(shape))
     return tuple(n for i, n in enumerate(shape) if i not in reduced)
 
 
@@ -97,11 +100,7 @@ def _product_of_others(xp: Any, g: Any, y: Any, x: Any, axis: Any, keepdims: boo
     ``left`` and ``right`` are the products of all entries before and after each one, along one flattened axis.
     """
     ndim = len(x.shape)
-    axes = (
-        tuple(range(ndim))
-        if axis is None
-        else tuple(a % ndim for a in (axis if isinstance(axis, tuple) else (axis,)))
-    )
+    axes = reduced_axes(axis, ndim)
     order = tuple(a for a in range(ndim) if a not in axes) + axes
     moved = xp.transpose(x, order)
     flat = xp.reshape(moved, (*moved.shape[: ndim - len(axes)], _count(x.shape, axis)))

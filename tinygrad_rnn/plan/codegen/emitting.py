@@ -14,6 +14,7 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import NO_PARAMS, Op
+from tinygrad_rnn.core.primitives.reductions import reduced_axes
 from tinygrad_rnn.plan.codegen.instructions import Place
 from tinygrad_rnn.plan.codegen.windows import reshaped
 
@@ -96,8 +97,7 @@ class Emitter:
 
     def _reduced(self, x: Emitted, op: Op, axis: Any, keepdims: bool) -> Emitted:
         rank = len(x.place.shape)
-        given = range(rank) if axis is None else axis if isinstance(axis, tuple) else (axis,)
-        axes = tuple(sorted(a % rank for a in given))
+        axes = tuple(sorted(reduced_axes(axis, rank)))
         narrow = tuple(n for a, n in enumerate(x.place.shape) if a not in axes)
         out = self._room(narrow, x.place.dtype)
         self._emit("reduce", out, (x.place,), op, {"axes": axes})

@@ -11,6 +11,7 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.primitives.indexing import HERE
+from tinygrad_rnn.core.primitives.reductions import reduced_axes
 from tinygrad_rnn.nn.inputs import BOUNDED
 from tinygrad_rnn.plan.codegen.emitting import SPELLED_OUT, Emitted, Emitter
 from tinygrad_rnn.plan.codegen.instructions import Instruction, Operand, Place, Scattered
@@ -20,6 +21,7 @@ from tinygrad_rnn.plan.codegen.products import product, with_axis
 from tinygrad_rnn.plan.codegen.windows import (
     aligned,
     dropped,
+    grid,
     joined,
     members,
     reshaped,
@@ -95,17 +97,16 @@ class Lowering:
         if together is not None:
             return together
         return (
-            self._scattered(places) if math.prod(places[0].shape) <= SMALL else self._copied_together(items)
+            self._scattered(places) if math.prod(places[0].shape) <= SMALL else self._copied_together(places)
         )
 
     def _one(self, items: Sequence[int]) -> Place:
         """Return the values of ``items`` as one window, copied if they do not lie side by side."""
         places = [self.layout.places[i] for i in items]
-        return joined(places) or self._copied_together(items)
+        return joined(places) or self._copied_together(places)
 
-    def _copied_together(self, items: Sequence[int]) -> Place:
-        """Return a copy of the values of ``items`` as one window; what lies side by side is copied in one go."""
-        places = [self.layout.places[i] for i in items]
+    def _copied_together(self, places: Sequence[Place]) -> Place:
+        """Return a copy of several windows as one; what lies side by side is copied in one go."""
         parts = runs(places)
         if len(parts) > FEW_RUNS and math.prod(places[0].shape) <= SMALL:
             return self._gathered(self._scattered(places))
@@ -114,9 +115,8 @@ class Lowering:
             self._writer.emit("copy", members(room, start, part.shape[0]), (part,))
         return room
 
-    def _gathered(self, several: Operand) -> Place:
-        if isinstance(several, Place):
-            return several
+    def _gathered(self, several: Scattered) -> Place:
+        """Return a copy of what is scattered."""
         room = self._writer.room(several.shape, several.dtype)
         self._writer.emit("copy", room, (several,))
         return room
@@ -132,28 +132,26 @@ class Lowering:
         """Return the distance of each entry from the first."""
         key = place.shape, place.strides
         if key not in self._grids:
-            steps = [s * np.arange(n) for n, s in zip(place.shape, place.strides, strict=True)]
-            self._grids[key] = sum(np.ix_(*steps), np.zeros((), np.intp))
+            self._grids[key] = grid(place)
         return self._grids[key]
 
     # --- one operation
 
-    def _single(self, item: Item, args: Sequence[Operand], out: Operand) -> None:
+    def _single(self, item: Item, args: list[Place], out: Place) -> None:
         op = item.op
         assert op is not None
         if op is ops.add_n:
-            self._sum([self._gathered(a) for a in args], out)
+            self._sum(args, out)
         elif op in _COPIES:
             self._writer.emit("copy", out, args)
         elif _is_map(item):
             self._writer.emit("map", out, args, op, item.params)
         elif _is_dot(item):
-            self._dots([[self._gathered(a)] for a in args], with_axis(self._gathered(out), 0))
+            self._dots([[a] for a in args], with_axis(out, 0))
         else:
-            self._structural(item, [self._gathered(a) for a in args], out)
+            self._structural(item, args, out)
 
-    def _structural(self, item: Item, args: list[Place], out: Operand) -> None:
-        assert isinstance(out, Place)
+    def _structural(self, item: Item, args: list[Place], out: Place) -> None:
         if item.op is ops.matmul:
             product(self._writer, args[0], args[1], out)
         elif item.op in _REDUCTIONS:
@@ -166,9 +164,9 @@ class Lowering:
         else:
             self._writer.emit("call", out, args, item.op, item.params)
 
-    def _sum(self, args: Sequence[Place], out: Operand) -> None:
+    def _sum(self, args: Sequence[Place], out: Place) -> None:
         """Sum up windows of one shape: side by side in one go, else one after the other."""
-        together = joined(args) if len(args) > 2 and isinstance(out, Place) else None
+        together = joined(args) if len(args) > 2 else None
         if together is None and len(args) > MANY and math.prod(args[0].shape) <= SMALL:
             together = self._gathered(self._scattered(args))
         if together is not None:
@@ -180,7 +178,7 @@ class Lowering:
 
     def _reduce(self, item: Item, x: Place, out: Place, axis: Any) -> None:
         rank = len(x.shape)
-        axes = tuple(sorted(a % rank for a in _axes(axis, rank)))
+        axes = tuple(sorted(reduced_axes(axis, rank)))
         narrow = dropped(out, axes) if item.params["keepdims"] else out
         if axes:
             self._writer.emit("reduce", narrow, (x,), _EXTREMA.get(item.op, ops.add), {"axes": axes})
@@ -254,10 +252,10 @@ class Lowering:
             return None
         rank = len(self.program.items[lists[0][0]].shape)
         if op in _REDUCTIONS:
-            axes = tuple(a % rank + 1 for a in _axes(item.params["axis"], rank))
+            axes = tuple(a + 1 for a in reduced_axes(item.params["axis"], rank))
             return lambda out: self._reduce(item, self._one(lists[0]), out, axes)
         if op in SPELLED_OUT and all(self.program.items[lists[0][0]].shape):
-            axes = tuple(a % rank + 1 for a in _axes(item.params["axis"], rank))
+            axes = tuple(a + 1 for a in reduced_axes(item.params["axis"], rank))
             params = {**item.params, "axis": axes}
             return lambda out: self._spelled_out(item, self._one(lists[0]), out, params)
         if op is BOUNDED:
@@ -316,10 +314,10 @@ class Lowering:
         source = self._one(lists[0])
         indices = [self._one(items) for items in lists[1:]]
         rank = max(len(i.shape) for i in indices)
-        members = self._writer.room((source.shape[0], *(1,) * (rank - 1)), np.dtype(np.int64))
-        self.constants.append((members, np.arange(source.shape[0]).reshape(members.shape)))
+        which = self._writer.room((source.shape[0], *(1,) * (rank - 1)), np.dtype(np.int64))
+        self.constants.append((which, np.arange(source.shape[0]).reshape(which.shape)))
         key = {"key": (HERE,) * (len(indices) + 1)}
-        self._writer.emit(kernel, out, (source, members, *(aligned(i, rank) for i in indices)), None, key)
+        self._writer.emit(kernel, out, (source, which, *(aligned(i, rank) for i in indices)), None, key)
 
 
 def _is_map(item: Item) -> bool:
@@ -336,10 +334,6 @@ def _is_dot(item: Item) -> bool:
 
 def _by_integers(args: Sequence[Place]) -> bool:
     return len(args) > 1 and all(a.dtype.kind in "iu" for a in args[1:])
-
-
-def _axes(axis: Any, rank: int) -> tuple[int, ...]:
-    return tuple(range(rank)) if axis is None else axis if isinstance(axis, tuple) else (axis,)
 
 
 def _cost(instructions: Sequence[Instruction]) -> int:

@@ -25,6 +25,13 @@ def mapped(place: Place, memory: np.ndarray, starts: Sequence[int]) -> np.ndarra
     return np.ndarray(shape, dtype, memory, starts[block] + offset * size, [s * size for s in strides])
 
 
+def grid(place: Place) -> np.ndarray:
+    """Return the distance of each entry from the first, in entries."""
+    steps = [s * np.arange(n) for n, s in zip(place.shape, place.strides, strict=True)]
+    distances: np.ndarray = sum(np.ix_(*steps), np.zeros((), np.int64))
+    return distances
+
+
 def contiguous_strides(shape: tuple[int, ...]) -> tuple[int, ...]:
     """Return the strides of an array in C order, in entries."""
     if len(shape) < 2:

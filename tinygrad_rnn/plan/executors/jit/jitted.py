@@ -9,6 +9,7 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.plan.codegen.instructions import Instruction, Operand, Scattered
+from tinygrad_rnn.plan.codegen.windows import grid
 from tinygrad_rnn.plan.executors.jit.codes import TILE
 from tinygrad_rnn.plan.executors.jit.library import library
 from tinygrad_rnn.plan.executors.jit.maps import computed_in, map_rows, packed, scattered_row
@@ -132,9 +133,7 @@ class Jitted:
             rank = operand.offsets.ndim
             entries = operand.offsets + (self._first[operand.blocks] // size).reshape(-1, *[1] * (rank - 1))
         else:
-            steps = [s * np.arange(n) for n, s in zip(operand.shape, operand.strides, strict=True)]
-            first = self._starts[operand.block] // size + operand.offset
-            entries = sum(np.ix_(*steps), np.full((), first, np.int64))
+            entries = grid(operand) + (self._starts[operand.block] // size + operand.offset)
         self._orders.append(np.broadcast_to(entries, shape).reshape(-1).astype(np.int32))
         begin = self._order_size + 1
         self._order_size += self._orders[-1].size
