@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
-from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, is_initial, number, series, symbol
+from tinygrad_rnn.nn.places import is_initial, series
+from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, number, symbol
 
 
 def constants(node):

@@ -2,7 +2,8 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.viz.networks import scalar_rnn, stack_loss
-from tinygrad_rnn.viz.timeline import Fold, Timeline, fold_nodes, fold_steps, place_of
+from tinygrad_rnn.nn.places import place_of
+from tinygrad_rnn.viz.timeline import Fold, Timeline, fold_nodes, fold_steps
 
 
 def test_a_place_is_read_from_the_scope():

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tinygrad_rnn.viz.label import series
+from tinygrad_rnn.nn.places import series
 from tinygrad_rnn.viz.timeline import Timeline
 
 OUTSIDE = -1

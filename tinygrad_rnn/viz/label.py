@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,8 +10,6 @@ import numpy as np
 
 NOT_COMPUTED = "grad not computed"
 _FEW = 3  # a vector of at most so many entries is written out
-_STEP_INDEX = re.compile(r"_\d+(?=\Z|\[)")
-_INITIAL = re.compile(r"_init(?=\Z|\[)")
 
 
 def magnitude(x: Any) -> float:
@@ -44,21 +41,6 @@ def number(x: Any) -> str:
     if isinstance(x, (bool, np.bool_)):
         return str(bool(x))
     return f"{x + 0.0:.4g}"  # -0.0 reads 0
-
-
-def series(name: str) -> str:
-    """Return what a name is called in every step: ``h_3`` and ``h_init`` belong to ``h``.
-
-    Example:
-        >>> series("h_3"), series("h_init"), series("x_12[0]"), series("W_hh")
-        ('h', 'h', 'x[0]', 'W_hh')
-    """
-    return _INITIAL.sub("", _STEP_INDEX.sub("", name, count=1), count=1)
-
-
-def is_initial(name: str) -> bool:
-    """Return whether a name is that of a state before the first step, such as ``h_init``."""
-    return _INITIAL.search(name) is not None
 
 
 def symbol(node: Any, constants: Sequence[str | None] = ()) -> str:

@@ -9,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from tinygrad_rnn.nn.places import Lane, series
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import Frame, plan_ghosts
-from tinygrad_rnn.viz.label import details, gradient_text, heading, inlined, magnitude, series
+from tinygrad_rnn.viz.label import details, gradient_text, heading, inlined, magnitude
 from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.states import Entry, States
 from tinygrad_rnn.viz.theme import Palette, Scale
-from tinygrad_rnn.viz.timeline import Fold, Lane, Timeline
+from tinygrad_rnn.viz.timeline import Fold, Timeline
 
 _UNSORTED = 20_000  # so many nodes in one frame are put down as they come
 

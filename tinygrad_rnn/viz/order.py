@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 
+from tinygrad_rnn.nn.places import Lane
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.theme import ALARM
-from tinygrad_rnn.viz.timeline import Lane, Timeline
+from tinygrad_rnn.viz.timeline import Timeline
 
 FEWEST_TERMS = 3  # an operation over so many steps is drawn as a running chain
 CUT = f'style=dashed,arrowhead=tee,penwidth=1.6,color="{ALARM}",fontcolor="{ALARM}",label="no gradient"'

@@ -7,13 +7,14 @@ import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from tinygrad_rnn.nn.places import series
 from tinygrad_rnn.plan.checking.cost import flops_of
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import ASSEMBLE, Item
 from tinygrad_rnn.plan.scheduling.schedule import Order
 from tinygrad_rnn.viz.dot import Canvas, Path
 from tinygrad_rnn.viz.drawing import Drawing
-from tinygrad_rnn.viz.label import number, series, symbol
+from tinygrad_rnn.viz.label import number, symbol
 from tinygrad_rnn.viz.theme import LINE, Palette, Scale
 
 _NUMBER = re.compile(r"\d+")

@@ -6,14 +6,15 @@ step to the next becomes a cycle through the delay z⁻¹, which holds the state
 
 from __future__ import annotations
 
+from tinygrad_rnn.nn.places import Lane, is_initial, series
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import plan_ghosts
 from tinygrad_rnn.viz.kinds import OUTSIDE, Kinds
-from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, is_initial, number, series, symbol
+from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, number, symbol
 from tinygrad_rnn.viz.oplevel import Wish
 from tinygrad_rnn.viz.theme import Palette, Scale
-from tinygrad_rnn.viz.timeline import Lane, Timeline
+from tinygrad_rnn.viz.timeline import Timeline
 
 Box = tuple[str, int]  # ("kind", number) or ("node", index)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from tinygrad_rnn.viz.label import is_initial, series
+from tinygrad_rnn.nn.places import is_initial, series
 from tinygrad_rnn.viz.timeline import Timeline
 
 Frame = tuple[str, ...]

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tinygrad_rnn.nn.places import Lane, series
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import plan_ghosts
-from tinygrad_rnn.viz.label import details, heading, inlined, series
+from tinygrad_rnn.viz.label import details, heading, inlined
 from tinygrad_rnn.viz.oplevel import Wish
 from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.theme import Palette, Scale
-from tinygrad_rnn.viz.timeline import Lane, Timeline
+from tinygrad_rnn.viz.timeline import Timeline
 
 Frame = tuple[str, ...]
 

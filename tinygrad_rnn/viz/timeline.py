@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.nn.places import Lane, Place, place_of
 
-_STEP = re.compile(r"t=(\d+)\Z")
 MOST_STEPS = 8  # "auto" folds a longer sequence
 FOLDED_STEPS = 4  # and then shows so many steps
-
-Lane = tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where a node stands: step ``step`` of the sequence ``lane``, such as ``("layer 0",)``; step -1 is no step.
-
-    Attributes:
-        path: the whole scope, a frame for each part of it.
-        frame: the scope up to and with the step; ``()`` outside of all steps.
-    """
-
-    path: tuple[str, ...]
-    frame: tuple[str, ...]
-    lane: Lane
-    step: int
-
-
-def place_of(scope: tuple[str, ...]) -> Place:
-    """Return the place that a scope stands for.
-
-    Example:
-        >>> place_of(("layer 0", "t=3", "gate")).step
-        3
-        >>> place_of(("layer 0",)).step
-        -1
-    """
-    for i, part in enumerate(scope):
-        found = _STEP.match(part)
-        if found:
-            return Place(scope, scope[: i + 1], scope[:i], int(found[1]))
-    return Place(scope, (), (), -1)
 
 
 class Timeline:
