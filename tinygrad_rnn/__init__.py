@@ -26,7 +26,7 @@ from tinygrad_rnn.plan.compiled import compile
 
 if TYPE_CHECKING:
     from tinygrad_rnn import testing, train, viz
-    from tinygrad_rnn.viz import draw
+    from tinygrad_rnn.viz import draw, explore
 
 __version__ = "0.1.0"
 __all__ = [
@@ -46,6 +46,7 @@ __all__ = [
     "cross_entropy",
     "detach",
     "draw",
+    "explore",
     "functional_call",
     "grad",
     "hessian",
@@ -71,6 +72,6 @@ def __getattr__(name: str) -> Any:
     """Import on first use what the engine itself does not need."""
     if name in ("testing", "train", "viz"):
         return import_module(f"tinygrad_rnn.{name}")
-    if name == "draw":
-        return import_module("tinygrad_rnn.viz").draw
+    if name in ("draw", "explore"):
+        return getattr(import_module("tinygrad_rnn.viz"), name)
     raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
