@@ -2,19 +2,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.viz.networks import scalar_rnn, stack_loss
-from tinygrad_rnn.nn.places import place_of
 from tinygrad_rnn.viz.timeline import Fold, Timeline, fold_nodes, fold_steps
-
-
-def test_a_place_is_read_from_the_scope():
-    place = place_of(("backward", "layer 1", "t=12", "gate"))
-    assert (place.step, place.lane, place.frame) == (
-        12,
-        ("backward", "layer 1"),
-        ("backward", "layer 1", "t=12"),
-    )
-    assert place_of(("t=1x",)).step == -1
-    assert place_of(()).frame == ()
 
 
 @pytest.mark.parametrize(
