@@ -1,4 +1,4 @@
-from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.dot import Canvas, Vertex
 from tinygrad_rnn.viz.theme import Palette, Scale
 
 
@@ -12,9 +12,9 @@ def text(drawn, notices=(), scaled=False):
 
 def test_frames_are_nested_and_closed():
     drawn = canvas()
-    drawn.box("n0", ["a"], "op", frame=("outer", "inner"))
-    drawn.box("n1", ["b"], "op", frame=("outer",))
-    drawn.box("n2", ["c"], "op")
+    drawn.box(Vertex("n0", ["a"], "op"), frame=("outer", "inner"))
+    drawn.box(Vertex("n1", ["b"], "op"), frame=("outer",))
+    drawn.box(Vertex("n2", ["c"], "op"))
     lines = text(drawn).splitlines()
     opened = [i for i, line in enumerate(lines) if line.startswith("subgraph")]
     closed = [i for i, line in enumerate(lines) if line == "}"]
@@ -30,7 +30,7 @@ def test_frames_are_nested_and_closed():
 def test_a_large_drawing_gets_plain_labels_and_short_cuts():
     small, large = canvas(1), canvas(10_000)
     for drawn in (small, large):
-        drawn.box("n0", ["head", "tail"], "op")
+        drawn.box(Vertex("n0", ["head", "tail"], "op"))
     assert "<b>head</b><br/>" in text(small)
     assert '"head\\ntail"' in text(large)
     assert "nslimit" in text(large)

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tr
 from tests.viz.networks import scalar_rnn
 from tests.viz.pictures import read
-from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.dot import Canvas, Vertex
 from tinygrad_rnn.viz.escape import LONGEST_NAME, marked_up, quoted, shown
 from tinygrad_rnn.viz.theme import Palette, Scale
 
@@ -88,6 +88,6 @@ def test_a_hostile_symbol_of_a_users_operation_is_drawn_literally():
 @settings(max_examples=30)
 def test_any_text_is_drawn_literally(text, rich):
     canvas = Canvas(Palette(Scale()), expected=1 if rich else 10_000)
-    canvas.box("n0", [text, "second line"], "op", frame=(text,))
+    canvas.box(Vertex("n0", [text, "second line"], "op"), frame=(text,))
     drawing = tr.viz.Drawing(body=canvas.lines([], scaled=False))
     assert_harmless_and_literal(drawing, text)

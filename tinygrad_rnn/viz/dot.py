@@ -6,7 +6,8 @@ Everything that is written comes from an index, so the same graph gives the same
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from tinygrad_rnn.viz.escape import marked_up, quoted, shown
 from tinygrad_rnn.viz.theme import FONT, FRAME, INK, LINE, MUTED, SHAPES, Palette, legend
@@ -19,6 +20,27 @@ _BOX = 'margin="0.1,0.05",height=0.3,width=0.4'  # inches
 _SHORT_CUTS = "splines=line,mclimit=0.02,nslimit=0.02,searchsize=5"
 
 
+@dataclass(slots=True)
+class Vertex:
+    """A box that is drawn.
+
+    Attributes:
+        name: its identifier, made by the program.
+        lines: its text; the first line is the heading.
+        kind: which shape and SVG class it has, a key of ``theme.SHAPES``.
+        magnitude: of its gradient, for its color; None where there is none.
+        tokens: further SVG classes, separated by spaces.
+        members: the nodes of the graph, by index, that it stands for.
+    """
+
+    name: str
+    lines: Sequence[str]
+    kind: str
+    magnitude: float | None = None
+    tokens: str = ""
+    members: Iterable[int] = ()
+
+
 class Canvas:
     """Collects what is drawn, frame by frame.
 
@@ -28,7 +50,7 @@ class Canvas:
         rankdir: ``"BT"``, inputs below and losses above with time from left to right, or another of DOT's.
     """
 
-    __slots__ = ("_frames", "_loose", "boxes", "palette", "quick", "rankdir", "rich")
+    __slots__ = ("_frames", "_loose", "_members", "boxes", "palette", "quick", "rankdir", "rich")
 
     def __init__(self, palette: Palette, expected: int, rankdir: str = "BT") -> None:
         self.palette = palette
@@ -38,33 +60,29 @@ class Canvas:
         self.boxes = 0
         self._frames: dict[Path, list[str]] = {(): []}
         self._loose: list[str] = []
+        self._members: dict[str, list[int]] = {}
 
-    def box(
-        self,
-        name: str,
-        lines: Sequence[str],
-        kind: str,
-        *,
-        frame: Path = (),
-        magnitude: float | None = None,
-        tokens: str = "",
-    ) -> None:
-        """Put down a node.
-
-        Args:
-            name: its identifier, made by the program.
-            lines: its text; the first line is the heading.
-            kind: which shape and SVG class it has, a key of ``theme.SHAPES``.
-            frame: the titles of the frames that it stands in, outermost first.
-            magnitude: of its gradient, for its color.
-            tokens: further SVG classes, separated by spaces.
-        """
-        fill, ink = self.palette.fill(magnitude)
+    def box(self, vertex: Vertex, frame: Path = ()) -> None:
+        """Put down a box; ``frame``: the titles of the frames that it stands in, outermost first."""
+        kind = vertex.kind
+        fill, ink = self.palette.fill(vertex.magnitude)
         color = f',fillcolor="{fill}"' if kind != "fold" else ""
         color += f',fontcolor="{ink}"' if ink != INK else ""
-        css = f"{kind} {tokens}" if tokens else kind
+        css = f"{kind} {vertex.tokens}" if vertex.tokens else kind
         self.boxes += 1
-        self._in(frame).append(f'{name} [label={self._label(lines)},{SHAPES[kind]}{color},class="{css}"]\n')
+        self._members[vertex.name] = list(vertex.members)
+        self._in(frame).append(
+            f'{vertex.name} [label={self._label(vertex.lines)},{SHAPES[kind]}{color},class="{css}"]\n'
+        )
+
+    def enlist(self, name: str, i: int) -> None:
+        """Let the box ``name`` stand for node i of the graph too."""
+        self._members[name].append(i)
+
+    @property
+    def members(self) -> dict[str, tuple[int, ...]]:
+        """For each box the nodes of the graph, by index, that it stands for, ascending."""
+        return {name: tuple(sorted(set(found))) for name, found in self._members.items()}
 
     def arrow(
         self,

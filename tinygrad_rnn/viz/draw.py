@@ -8,6 +8,7 @@ from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.viz.dot import Canvas
 from tinygrad_rnn.viz.drawing import Drawing
+from tinygrad_rnn.viz.flow import Cotangents, held
 from tinygrad_rnn.viz.oplevel import OpLevel, Wish
 from tinygrad_rnn.viz.planlevel import draw_plan
 from tinygrad_rnn.viz.rolled import RolledLevel
@@ -21,7 +22,13 @@ MOST_NODES = 2_000  # "auto" folds a larger graph that has no time steps
 
 
 def draw(
-    x: Any, level: str = "op", fold: Any = "auto", values: bool = True, gradients: bool = True
+    x: Any,
+    level: str = "op",
+    fold: Any = "auto",
+    values: bool = True,
+    gradients: bool = True,
+    *,
+    truncate: int | None = None,
 ) -> Drawing:
     """Return the drawing of a graph: a ``graphviz.Digraph`` that shows itself in Jupyter.
 
@@ -40,6 +47,8 @@ def draw(
             a number shows at most so many steps.
         values: write values, or the shape of what is too large.
         gradients: write gradients and color by them.
+        truncate: mark what ``unroll(..., truncate=k)`` would cut: the state's edges between blocks of k steps. The
+            graph and its gradients stay whole.
 
     Raises:
         TypeError: ``x`` holds something else than nodes, or ``fold`` is none of these.
@@ -59,16 +68,35 @@ def draw(
     if isinstance(x, Plan):
         return draw_plan(x)
     graph = graph_of(x)
+    return draw_graph(graph, level, fold, values, held(graph) if gradients else None, truncate=truncate)
+
+
+def draw_graph(
+    graph: Graph,
+    level: str = "op",
+    fold: Any = "auto",
+    values: bool = True,
+    cotangents: Cotangents | None = None,
+    *,
+    truncate: int | None = None,
+) -> Drawing:
+    """Return the drawing of a graph with the given ``cotangents``, whatever its nodes' ``.grad``; see ``draw``.
+
+    Args:
+        graph: the graph.
+        level, fold, values, truncate: as for ``draw``.
+        cotangents: for each node, by its index, a float or an array, or None where there is none; None: draw no
+            gradients.
+    """
     if level == "scalar":
-        graph = scalar_graph(graph)
+        graph, cotangents = scalar_graph(graph, cotangents)
     timeline = Timeline(graph)
     steps = fold_steps(timeline.steps, fold)
     if level == "rolled":
         steps = Fold()
     nodes = Fold() if timeline.steps else fold_nodes(len(graph), fold, MOST_NODES)
-    wish = Wish(values, gradients, steps, nodes)
-    canvas: Canvas = _sketch(level, timeline, wish)
-    return _finish(canvas, level, graph, wish)
+    wish = Wish(values, cotangents, steps, nodes, truncate)
+    return _finish(_sketch(level, timeline, wish), level, wish)
 
 
 def _sketch(level: str, timeline: Timeline, wish: Wish) -> Canvas:
@@ -79,15 +107,20 @@ def _sketch(level: str, timeline: Timeline, wish: Wish) -> Canvas:
     return OpLevel(timeline, wish).draw()
 
 
-def _finish(canvas: Canvas, level: str, graph: Graph, wish: Wish) -> Drawing:
-    computed = wish.gradients and any(node.has_grad for node in graph)
+def _finish(canvas: Canvas, level: str, wish: Wish) -> Drawing:
+    computed = wish.cotangents is not None and any(g is not None for g in wish.cotangents)
     notices = []
     if wish.fold.count:
         notices.append(f"{wish.fold.count:,} steps are folded; fold=False draws them all")
     if wish.fold_nodes.count:
         notices.append(f"{wish.fold_nodes.count:,} nodes are folded; fold=False draws them all")
-    if wish.gradients and not computed:
+    if wish.cotangents is not None and not computed:
         notices.append("gradients: not computed yet (call .backward() first)")
+    if wish.truncate:
+        notices.append(
+            f"truncation after {wish.truncate:,} steps is only marked; the gradients are the whole ones"
+        )
     drawing = Drawing("tinygrad_rnn", body=canvas.lines(notices, computed))
     drawing.level, drawing.boxes, drawing.notices = level, canvas.boxes, tuple(notices)
+    drawing.members = canvas.members
     return drawing

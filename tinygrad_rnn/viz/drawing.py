@@ -29,13 +29,19 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         level: ``"op"``, ``"step"``, ``"scalar"`` or ``"rolled"``; ``""`` for a drawing made by hand.
         boxes: how many nodes are drawn, ghosts included.
         notices: what the reader should know, such as that steps are folded.
+        members: for each box, by its identifier (``n0``, the title of its group in the SVG), the nodes of the graph
+            that it stands for, by index: one for a node, its ghosts and the links of its chain; all operations of a
+            cell; all folded nodes for a fold. At ``level="scalar"`` they are indices of the scalar graph, in a plan's
+            drawing of its items. A constant that is written into a node's label is a member of that node's box.
     """
 
     level: str = ""
     boxes: int = 0
     notices: tuple[str, ...] = ()
+    members: dict[str, tuple[int, ...]]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.members = {}
         kwargs.setdefault("format", "svg")
         super().__init__(*args, **kwargs)
 

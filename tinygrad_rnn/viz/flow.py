@@ -1,4 +1,6 @@
-"""How much gradient passes each node and each edge: the magnitudes that a drawing colors.
+"""How much gradient passes each node and each edge. Whoever draws a gradient reads it here.
+
+The gradients are those that the nodes hold, or cotangents that are given: one for each node, by its index.
 
 Through an edge flows the cotangent that its head hands to its tail. Where a node is used once this is the node's own
 gradient; where it is used several times, ``Graph.local_vjp`` of each user tells its share, at the price of one more
@@ -10,35 +12,67 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tinygrad_rnn.viz.label import gradient_magnitude, magnitude
+from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.viz.label import NOT_COMPUTED, gradient_text, magnitude, number
 from tinygrad_rnn.viz.timeline import Timeline
 
 MOST_PRODUCTS = 20_000
 
+Cotangents = Sequence[Any]  # for each node of a graph its cotangent, None where there is none
+
+
+def held(graph: Graph) -> Cotangents:
+    """Return the gradients that the nodes of a graph hold, None for each that has none."""
+    return [node.grad if node.has_grad else None for node in graph]
+
 
 class Flow:
-    """The gradient magnitudes of a graph after ``backward``; without one every answer is None."""
+    """The gradients of a graph and their magnitudes.
 
-    def __init__(self, timeline: Timeline, wanted: bool = True) -> None:
+    Args:
+        timeline: the graph's steps.
+        cotangents: for each node its cotangent or None; None when no gradient is to be drawn.
+    """
+
+    def __init__(self, timeline: Timeline, cotangents: Cotangents | None) -> None:
         self._graph = timeline.graph
         self._timeline = timeline
         self._budget = MOST_PRODUCTS
         self._shares: dict[int, tuple[Any, ...]] = {}
-        self._nodes: dict[int, float | None] = {}
-        self.computed = wanted and any(node.has_grad for node in timeline.graph)
+        self._nodes: dict[int, float] = {}
+        self._wanted = cotangents is not None
+        self._of: Cotangents = (None,) * len(timeline.graph) if cotangents is None else cotangents
 
     def node(self, i: int) -> float | None:
         """Return the magnitude of node i's gradient, None where it was not computed."""
-        if not self.computed:
+        if self._of[i] is None:
             return None
         if i not in self._nodes:
-            self._nodes[i] = gradient_magnitude(self._graph[i])
+            self._nodes[i] = magnitude(self._of[i])
         return self._nodes[i]
+
+    def lines(self, i: int) -> list[str]:
+        """Return what a box says about node i's gradient: one line, or none where none is wanted or possible."""
+        node = self._graph[i]
+        if not self._wanted or node.kind == "constant" or node.dtype.kind != "f":
+            return []
+        return [NOT_COMPUTED if self._of[i] is None else gradient_text(self._of[i], node.shape)]
+
+    def range_lines(self, members: Sequence[int]) -> list[str]:
+        """Return what a box says about the gradients of several nodes that are one node of the rolled network."""
+        last = self._graph[members[-1]]
+        if not self._wanted or last.kind == "constant" or last.dtype.kind != "f":
+            return []
+        sizes = [m for m in map(self.node, members) if m is not None]
+        if not sizes:
+            return [NOT_COMPUTED]
+        low, high = number(min(sizes)), number(max(sizes))
+        return [("‖∂‖ " if last.shape else "|∂| ") + (low if low == high else f"{low} … {high}")]
 
     def edges(self, i: int) -> list[float | None]:
         """Return for each parent of node i the magnitude of the cotangent that i hands to it."""
         parents = self._graph.parent_indices[i]
-        if self.node(i) is None:
+        if self._of[i] is None:
             return [None] * len(parents)
         uses = self._timeline.uses
         if all(uses[p] == 1 or self._graph[p].kind == "constant" for p in parents):
@@ -49,7 +83,7 @@ class Flow:
         """Return the cotangent that the nodes ``users`` together hand to node i; None where there is none."""
         parts = []
         for user in users:
-            if self.node(user) is None:
+            if self._of[user] is None:
                 continue
             shares = zip(self._graph.parent_indices[user], self._share(user), strict=True)
             parts += [share for p, share in shares if p == i and share is not None]
@@ -62,5 +96,5 @@ class Flow:
             if self._budget <= 0:
                 return (None,) * len(node.parents)
             self._budget -= 1
-            self._shares[i] = self._graph.local_vjp(node, node.grad)
+            self._shares[i] = self._graph.local_vjp(node, self._of[i])
         return self._shares[i]

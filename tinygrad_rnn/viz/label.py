@@ -1,4 +1,4 @@
-"""What is written into a node: its name and symbol, its value or shape, its gradient."""
+"""What is written into a node: its name and symbol, its value or shape, a gradient."""
 
 from __future__ import annotations
 
@@ -24,11 +24,6 @@ def magnitude(x: Any) -> float:
     flat = np.ravel(np.asarray(x, dtype=float))
     with np.errstate(all="ignore"):
         return math.sqrt(float(np.dot(flat, flat)))
-
-
-def gradient_magnitude(node: Any) -> float | None:
-    """Return the magnitude of the node's gradient, None where none was computed."""
-    return magnitude(node.grad) if node.has_grad else None
 
 
 def number(x: Any) -> str:
@@ -96,14 +91,9 @@ def heading(node: Any, constants: Sequence[str | None] = ()) -> str:
     return f"{name} = {sign}" if name else sign
 
 
-def details(node: Any, values: bool, gradients: bool) -> list[str]:
-    """Return the lines below: the value (or the shape of what is too large to write) and the gradient."""
-    lines = []
-    if values and (node.name or node.op is not None or node.shape != ()):
-        lines.append(value(node.data, node.shape))
-    if gradients and node.kind != "constant" and node.dtype.kind == "f":
-        lines.append(gradient(node))
-    return lines
+def value_lines(node: Any) -> list[str]:
+    """Return the line below the heading: the value, or the shape of what is too large; none where the heading is it."""
+    return [value(node.data, node.shape)] if node.name or node.op is not None or node.shape != () else []
 
 
 def value(data: Any, shape: tuple[int, ...]) -> str:
@@ -113,11 +103,6 @@ def value(data: Any, shape: tuple[int, ...]) -> str:
     if len(shape) == 1 and shape[0] <= _FEW:
         return f"[{'  '.join(f'{x:.2g}' if data.dtype.kind == 'f' else str(x) for x in data)}]"
     return str(shape)
-
-
-def gradient(node: Any) -> str:
-    """Return the node's gradient, or that it was not computed."""
-    return gradient_text(node.grad, node.shape) if node.has_grad else NOT_COMPUTED
 
 
 def gradient_text(grad: Any, shape: tuple[int, ...]) -> str:

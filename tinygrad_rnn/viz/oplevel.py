@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from tinygrad_rnn.nn.places import Lane, series
-from tinygrad_rnn.viz.dot import Canvas
-from tinygrad_rnn.viz.flow import Flow
+from tinygrad_rnn.viz.cuts import Cuts
+from tinygrad_rnn.viz.dot import Canvas, Vertex
+from tinygrad_rnn.viz.flow import Cotangents, Flow
 from tinygrad_rnn.viz.ghosts import Frame, plan_ghosts
-from tinygrad_rnn.viz.label import details, gradient_text, heading, inlined, magnitude
-from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
+from tinygrad_rnn.viz.label import gradient_text, heading, inlined, magnitude, value_lines
+from tinygrad_rnn.viz.order import CUT, SHARED, WOULD_CUT, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.states import Entry, States
 from tinygrad_rnn.viz.theme import Palette, Scale
 from tinygrad_rnn.viz.timeline import Fold, Timeline
@@ -24,12 +25,21 @@ _UNSORTED = 20_000  # so many nodes in one frame are put down as they come
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a drawing shows: values, gradients, and which steps and nodes are folded away."""
+    """What a drawing shows.
+
+    Attributes:
+        values: whether values are written.
+        cotangents: the gradient of each node by index, None where it has none; None when no gradients are wanted.
+        fold: the steps that are folded away.
+        fold_nodes: the nodes that are folded away, of a graph without steps.
+        truncate: the block length of the truncation whose cuts are marked; None for none.
+    """
 
     values: bool = True
-    gradients: bool = True
+    cotangents: Cotangents | None = None
     fold: Fold = Fold()  # noqa: RUF009 - frozen
     fold_nodes: Fold = Fold()  # noqa: RUF009 - frozen
+    truncate: int | None = None
 
 
 class OpLevel:
@@ -37,13 +47,14 @@ class OpLevel:
 
     def __init__(self, timeline: Timeline, wish: Wish) -> None:
         self.timeline, self.graph, self.wish = timeline, timeline.graph, wish
-        self.flow = Flow(timeline, wish.gradients)
+        self.flow = Flow(timeline, wish.cotangents)
+        self.cuts = Cuts(timeline, wish.truncate)
         self._folding = bool(wish.fold.count or wish.fold_nodes.count)
         self._inlined = self._constants_in_labels()
         self.visible = [i for i in range(len(self.graph)) if self._shown(i)]
         self.ghosts = plan_ghosts(timeline)
         self.states = States(timeline, self._in_step, set(self.ghosts))
-        self.chains = fan_ins(timeline, self.visible)
+        self.chains = fan_ins(timeline, self.visible, lambda p: self._inlined[p] is None)
         scale = Scale.of(m for m in map(self.flow.node, self.visible) if m is not None)
         ghosts = len(self.ghosts) * (len(timeline.steps) - wish.fold.count)
         self.canvas = Canvas(Palette(scale), len(self.visible) + ghosts)
@@ -108,8 +119,19 @@ class OpLevel:
         for frame, entries in self.states.entries.items():
             for entry in entries:
                 self._row(entry, frame)
+        self._enlist()
         self._rail(frames)
         return self.canvas
+
+    def _enlist(self) -> None:
+        """Let the boxes stand for what has none of its own: a fold for its nodes, a node for constants in its label."""
+        for i, parents in enumerate(self.graph.parent_indices):
+            own = f"n{i}" if not self._hidden(i) else self._fold_of(i)
+            if own != f"n{i}":
+                self.canvas.enlist(own, i)
+            for p in parents:
+                if self._inlined[p] is not None:
+                    self.canvas.enlist(own, p)
 
     def _is_shared_leaf(self, i: int) -> bool:
         return i in self.ghosts and not self.timeline.places[i].frame and self.graph[i].op is None
@@ -133,13 +155,17 @@ class OpLevel:
             self._anchors.setdefault(self.timeline.places[i].frame, f"n{i}")
             if node.op is None:
                 self._bottoms.setdefault(self.timeline.places[i].frame, []).append(f"n{i}")
+        values = value_lines(node) if self.wish.values else ()
         self.canvas.box(
-            f"n{i}",
-            [heading(node, constants), *details(node, self.wish.values, self.wish.gradients and not cut)],
-            "cut" if node.op is not None and node.op.name == "detach" else node.kind,
-            frame=self._path(self.timeline.places[i].path) if frame is None else frame,
-            magnitude=self.flow.node(i),
-            tokens=f"w{i}" if i in self.ghosts else "",
+            Vertex(
+                f"n{i}",
+                [heading(node, constants), *values, *(() if cut else self.flow.lines(i))],
+                "cut" if node.op is not None and node.op.name == "detach" else node.kind,
+                self.flow.node(i),
+                f"w{i}" if i in self.ghosts else "",
+                (i,),
+            ),
+            self._path(self.timeline.places[i].path) if frame is None else frame,
         )
 
     def _ghost(self, i: int, frame: Frame) -> str:
@@ -158,7 +184,7 @@ class OpLevel:
         if share is not None:
             lines.append(gradient_text(share, node.shape) + " here")
         self.canvas.box(
-            name, lines, "ghost", frame=self._beside_user(frame), magnitude=self.flow.node(i), tokens=f"w{i}"
+            Vertex(name, lines, "ghost", self.flow.node(i), f"w{i}", (i,)), self._beside_user(frame)
         )
         return name
 
@@ -210,10 +236,11 @@ class OpLevel:
             )  # the user hangs below, its arrow points down
             self.canvas.arrow(above, f"n{i}", size, "constraint=false", frame=path)
         elif self._hidden(p):
-            self._folded_edge(self._fold_of(p), f"n{i}", size)
+            self._folded_edge(self._fold_of(p), f"n{i}", size, self._marks(p, i))
         elif frame in self.ghosts.get(p, ()) or (str(i),) in self.ghosts.get(p, ()):
             corner = frame if self.timeline.steps else (str(i),)
-            self.canvas.arrow(self._ghost(p, corner), f"n{i}", size, frame=self._beside_user(corner))
+            marks = self._marks(p, i)
+            self.canvas.arrow(self._ghost(p, corner), f"n{i}", size, marks, frame=self._beside_user(corner))
         else:
             self._direct(p, i, size, cut=bool(cut))
 
@@ -223,10 +250,15 @@ class OpLevel:
         inner = places[p].path == places[i].path
         if places[p].step == places[i].step >= 0 and places[p].lane != places[i].lane:
             self._reads[places[i].frame] = max(p, self._reads.get(places[i].frame, p), key=self._height)
-        attributes = [*(["constraint=false"] if apart else ()), *([CUT] if cut else ())]
+        parts = ("constraint=false" if apart else "", CUT if cut else self._marks(p, i))
+        attributes = ",".join(filter(None, parts))
         self.canvas.arrow(
-            f"n{p}", f"n{i}", size, ",".join(attributes), frame=self._path(places[i].path) if inner else ()
+            f"n{p}", f"n{i}", size, attributes, frame=self._path(places[i].path) if inner else ()
         )
+
+    def _marks(self, p: int, *users: int) -> str:
+        """Return how the edge from p to its users looks where a truncation would cut it."""
+        return WOULD_CUT if self.cuts.between(p, *users) else ""
 
     def _height(self, i: int) -> int:
         return self.states.levels.get(i, -1)
@@ -235,15 +267,13 @@ class OpLevel:
         """Put down the ghost of a state, at the place where it enters a step."""
         if entry.cut is not None:
             return
-        name = self._entry_ids[entry.source, frame] = self._new_id()
-        node = self.graph[entry.source]
+        source = entry.source
+        name = self._entry_ids[source, frame] = self._new_id()
+        node = self.graph[source]
+        kind = "cut" if self.cuts.between(source, *entry.users) else "state"
         self.canvas.box(
-            name,
-            [node.name or heading(node)],
-            "state",
-            frame=self._path(frame),
-            magnitude=self.flow.node(entry.source),
-            tokens=f"w{entry.source}",
+            Vertex(name, [node.name or heading(node)], kind, self.flow.node(source), f"w{source}", (source,)),
+            self._path(frame),
         )
 
     def _row(self, entry: Entry, frame: Frame) -> None:
@@ -251,12 +281,12 @@ class OpLevel:
         name = f"n{entry.cut}" if entry.cut is not None else self._entry_ids[entry.source, frame]
         share = self.flow.through(entry.source, entry.users)
         size = None if share is None else magnitude(share)
-        attributes = CUT if entry.cut is not None else ""
+        attributes = CUT if entry.cut is not None else self._marks(entry.source, *entry.users)
         if not self._hidden(entry.source):
             self.canvas.arrow(f"n{entry.source}", name, size, attributes)
             self.canvas.layout(f"{{rank=same; n{entry.source}; {name}}}")
         else:
-            self._folded_edge(self._fold_of(entry.source), name, size)
+            self._folded_edge(self._fold_of(entry.source), name, size, attributes)
             self._level_with_fold(self._fold_of(entry.source), entry.source, name, "right")
         if entry.counterpart is not None:
             self.canvas.layout(f"{{rank=same; {name}->n{entry.counterpart} [style=invis]}}")
@@ -270,18 +300,15 @@ class OpLevel:
             self._fold_ids[lane] = self._new_id()
             count = self.wish.fold_nodes.count or self.wish.fold.count
             what = "nodes" if self.wish.fold_nodes.count else "steps"
-            self.canvas.box(
-                self._fold_ids[lane],
-                [f"… {count:,} more {what} …"],
-                "fold",
-                frame=self.timeline.lane_frame(lane),
-            )
+            cuts = self.cuts.inside(lane, self.wish.fold)
+            lines = [f"… {count:,} more {what} …", *([f"with {cuts:,} cuts"] if cuts else ())]
+            self.canvas.box(Vertex(self._fold_ids[lane], lines, "fold"), self.timeline.lane_frame(lane))
         return self._fold_ids[lane]
 
-    def _folded_edge(self, tail: str, head: str, size: float | None) -> None:
+    def _folded_edge(self, tail: str, head: str, size: float | None, marks: str = "") -> None:
         if (tail, head) not in self._folded_edges and tail != head:
             self._folded_edges.add((tail, head))
-            self.canvas.arrow(tail, head, size, "style=dotted,constraint=false")
+            self.canvas.arrow(tail, head, size, f"{marks or 'style=dotted'},constraint=false")
 
     def _level_with_fold(self, fold: str, state: int, box: str, side: str) -> None:
         """Put the folded steps at the height of one state, the same on both sides."""
@@ -302,7 +329,7 @@ class OpLevel:
             for p in parents:
                 state = by_nodes or self.timeline.columns[p] >= 0
                 if self._inlined[p] is None and state and not self._hidden(p) and p not in self.ghosts:
-                    self._folded_edge(f"n{p}", self._fold_of(i), self.flow.node(p))
+                    self._folded_edge(f"n{p}", self._fold_of(i), self.flow.node(p), self._marks(p, i))
                     self._level_with_fold(self._fold_of(i), p, f"n{p}", "left")
 
     def _chain(self, i: int, terms: list[list[int]]) -> None:
@@ -316,10 +343,8 @@ class OpLevel:
             if last:
                 self._node(i)
             else:
-                path = self._path(self.timeline.places[i].path)
-                self.canvas.box(
-                    link, [node.op.symbol], "chain", frame=path, magnitude=self.flow.node(i), tokens=f"w{i}"
-                )
+                vertex = Vertex(link, [node.op.symbol], "chain", self.flow.node(i), f"w{i}", (i,))
+                self.canvas.box(vertex, self._path(self.timeline.places[i].path))
             if previous:
                 self.canvas.arrow(previous, link, self.flow.node(i), "constraint=false")
                 if all(map(self._hidden, parents)):

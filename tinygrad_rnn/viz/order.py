@@ -11,6 +11,7 @@ from tinygrad_rnn.viz.timeline import Timeline
 
 FEWEST_TERMS = 3  # an operation over so many steps is drawn as a running chain
 CUT = f'style=dashed,arrowhead=tee,penwidth=1.6,color="{ALARM}",fontcolor="{ALARM}",label="no gradient"'
+WOULD_CUT = CUT.replace("no gradient", "cut")  # by a truncation that is only marked
 SHARED = "shared by all steps"  # the title of the frame in which the weights stand
 TALLEST = 8  # so many weights stand in one column
 
@@ -59,11 +60,18 @@ def stack(canvas: Canvas, leaves: list[str], title: str) -> None:
             canvas.layout(f"{leaves[k]}->{leaves[k + 1]} [style=invis]", (title,))
 
 
-def fan_ins(timeline: Timeline, nodes: Iterable[int]) -> dict[int, list[list[int]]]:
+def fan_ins(
+    timeline: Timeline, nodes: Iterable[int], drawn: Callable[[int], bool]
+) -> dict[int, list[list[int]]]:
     """Return those of ``nodes`` that stand outside of all steps and join three steps or more.
 
     Such a node, the total loss above all, is drawn as a running chain beside the steps: as one hub with an edge from
     each it would take a layered layout several times as long.
+
+    Args:
+        timeline: the graph's steps.
+        nodes: by index.
+        drawn: whether an argument has a box; a constant that is written into the label has none.
 
     Returns:
         for each its arguments, those of one step together, in the order of the steps.
@@ -74,7 +82,7 @@ def fan_ins(timeline: Timeline, nodes: Iterable[int]) -> dict[int, list[list[int
         if timeline.places[i].step >= 0 or len(parents) < FEWEST_TERMS:
             continue
         steps: dict[int, list[int]] = {}
-        for p in parents:
+        for p in filter(drawn, parents):
             steps.setdefault(timeline.columns[p], []).append(p)
         if len(steps) >= FEWEST_TERMS:
             joined[i] = [steps[t] for t in sorted(steps)]

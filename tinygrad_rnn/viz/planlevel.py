@@ -12,7 +12,7 @@ from tinygrad_rnn.plan.checking.cost import flops_of
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import ASSEMBLE, Item
 from tinygrad_rnn.plan.scheduling.schedule import Order
-from tinygrad_rnn.viz.dot import Canvas, Path
+from tinygrad_rnn.viz.dot import Canvas, Path, Vertex
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.label import number, symbol
 from tinygrad_rnn.viz.theme import LINE, Palette, Scale
@@ -147,12 +147,15 @@ class PlanLevel:
             cost = self._flops(box)
             given = self._results(box)
             self.canvas.box(
-                box.name,
-                [self._title(box), *self._lines(box), *given],
-                ("cell" if given else "op") if box.batches else _SOURCES[self.items[box.members[0]].kind],
-                frame=self._frame(box),
-                magnitude=float(cost) if cost else None,
-                tokens=f"batches-{len(box.batches)}" if box.batches else "",
+                Vertex(
+                    box.name,
+                    [self._title(box), *self._lines(box), *given],
+                    ("cell" if given else "op") if box.batches else _SOURCES[self.items[box.members[0]].kind],
+                    float(cost) if cost else None,
+                    f"batches-{len(box.batches)}" if box.batches else "",
+                    box.members,
+                ),
+                self._frame(box),
             )
         drawn: set[str] = set()
         for tail, head in self._edges():
@@ -167,7 +170,9 @@ class PlanLevel:
     def _ghost(self, source: Box, head: Box) -> str:
         """Put down another box of data beside its second and every later user: far edges hide what is near."""
         name = f"{source.name}_{head.name}"
-        self.canvas.box(name, [self._title(source)], "ghost", frame=self._frame(head))
+        self.canvas.box(
+            Vertex(name, [self._title(source)], "ghost", members=source.members), self._frame(head)
+        )
         return name
 
     def _results(self, box: Box) -> list[str]:
@@ -269,4 +274,5 @@ def draw_plan(plan: Plan) -> Drawing:
     notices = [f"{plan!r}"[1:-1]]
     drawing = Drawing("plan", body=canvas.lines(notices, True, "flops"))
     drawing.level, drawing.boxes, drawing.notices = "plan", canvas.boxes, tuple(notices)
+    drawing.members = canvas.members
     return drawing

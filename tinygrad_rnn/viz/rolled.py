@@ -7,11 +7,11 @@ step to the next becomes a cycle through the delay z⁻¹, which holds the state
 from __future__ import annotations
 
 from tinygrad_rnn.nn.places import Lane, is_initial, series
-from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.dot import Canvas, Vertex
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import plan_ghosts
 from tinygrad_rnn.viz.kinds import OUTSIDE, Kinds
-from tinygrad_rnn.viz.label import NOT_COMPUTED, details, heading, inlined, number, symbol
+from tinygrad_rnn.viz.label import heading, inlined, symbol, value_lines
 from tinygrad_rnn.viz.oplevel import Wish
 from tinygrad_rnn.viz.theme import Palette, Scale
 from tinygrad_rnn.viz.timeline import Timeline
@@ -24,7 +24,7 @@ class RolledLevel:
 
     def __init__(self, timeline: Timeline, wish: Wish) -> None:
         self.timeline, self.graph, self.wish = timeline, timeline.graph, wish
-        self.flow = Flow(timeline, wish.gradients)
+        self.flow = Flow(timeline, wish.cotangents)
         self.kinds = Kinds(timeline, set(plan_ghosts(timeline)))
         self._sizes = [self._largest(members) for members in self.kinds.members]
         loose = [self.flow.node(i) for i in range(len(self.graph)) if self.kinds.of[i] == OUTSIDE]
@@ -63,7 +63,15 @@ class RolledLevel:
         edges = self._edges()
         for (tail, head, attributes), size in edges.items():
             self.canvas.arrow(tail, head, size, attributes)
+        self._enlist()
         return self.canvas
+
+    def _enlist(self) -> None:
+        """Let each box stand for the constants in its label too."""
+        for i, parents in enumerate(self.graph.parent_indices):
+            for p in parents:
+                if self._inlined(p):
+                    self.canvas.enlist(self._names[self._box(i)], p)
 
     def _box(self, i: int) -> Box:
         kind = self.kinds.of[i]
@@ -76,11 +84,14 @@ class RolledLevel:
         members = self.kinds.members[box[1]]
         node = self.graph[members[-1]]
         self.canvas.box(
-            self._names[box],
-            [self._title(members[-1]), *self._lines(members)],
-            "cut" if node.op is not None and node.op.name == "detach" else node.kind,
-            frame=self._frame(members[-1]),
-            magnitude=self._sizes[box[1]],
+            Vertex(
+                self._names[box],
+                [self._title(members[-1]), *self._lines(members)],
+                "cut" if node.op is not None and node.op.name == "detach" else node.kind,
+                self._sizes[box[1]],
+                members=members,
+            ),
+            self._frame(members[-1]),
         )
 
     def _frame(self, i: int) -> tuple[str, ...]:
@@ -118,22 +129,16 @@ class RolledLevel:
         if len(members) != len(self.timeline.steps):
             lines.append(f"in {len(members)} of {len(self.timeline.steps)} steps")
         cut = node.op is not None and node.op.name == "detach"
-        if self.wish.gradients and not cut and node.kind != "constant" and node.dtype.kind == "f":
-            sizes = [m for m in map(self.flow.node, members) if m is not None]
-            sign = "‖∂‖" if node.shape else "|∂|"
-            lines.append(_range(sign, sizes) if sizes else NOT_COMPUTED)
-        return lines
+        return lines if cut else [*lines, *self.flow.range_lines(members)]
 
     def _node(self, i: int) -> None:
         node = self.graph[i]
         constants = [inlined(self.graph[p]) for p in self.graph.parent_indices[i]]
-        self.canvas.box(
-            self._names[self._box(i)],
-            [heading(node, constants), *details(node, self.wish.values, self.wish.gradients)],
-            node.kind,
-            magnitude=self.flow.node(i),
-            tokens=f"w{i}" if node.kind == "leaf" else "",
-        )
+        values = value_lines(node) if self.wish.values else ()
+        lines = [heading(node, constants), *values, *self.flow.lines(i)]
+        tokens = f"w{i}" if node.kind == "leaf" else ""
+        name = self._names[self._box(i)]
+        self.canvas.box(Vertex(name, lines, node.kind, self.flow.node(i), tokens, (i,)))
 
     # --- edges
 
@@ -174,9 +179,13 @@ class RolledLevel:
         below = self._heights[head[1]] < self._heights[tail[1]]
         if below:  # dot keeps the delay level with the state, its users hang below
             self.canvas.layout(f"{self._names[head]}->{delay} [style=invis]")
-        back = f'weight=0,class="delay",label="{_steps(lag)}"'
+        back = f'weight=0,class="delay",label="{_steps(lag)}{self._cut_text()}"'
         down = "constraint=false" if below else ""
         return [(self._names[tail], delay, back), (delay, self._names[head], down)]
+
+    def _cut_text(self) -> str:
+        k = self.wish.truncate
+        return f", cut every {k:,}" if k and k < len(self.timeline.steps) else ""
 
     def _delay(self, box: Box, lag: int, lane: Lane) -> str:
         """Return the delay box behind a state; put it down at its first use."""
@@ -188,15 +197,11 @@ class RolledLevel:
             if held:
                 title.append(f"{held}_(t-{lag})" if lag > 0 else f"{held}_(t+{-lag})")
             frame = self._frame(last)[: len(lane) + 1]
-            self.canvas.box(name, title, "delay", frame=frame, magnitude=self._sizes[box[1]])
+            members = self.kinds.members[box[1]]
+            self.canvas.box(Vertex(name, title, "delay", self._sizes[box[1]], members=members), frame)
             self.canvas.layout(f"{{rank=same; {name}->{self._names[box]} [style=invis]}}", frame)
         return self._delays[box, lag]
 
 
 def _steps(lag: int) -> str:
     return f"delay {lag} step{'s' if abs(lag) != 1 else ''}"
-
-
-def _range(sign: str, sizes: list[float]) -> str:
-    low, high = number(min(sizes)), number(max(sizes))
-    return f"{sign} {low}" if low == high else f"{sign} {low} … {high}"

@@ -5,21 +5,28 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from tinygrad_rnn.core.graph import Graph
-from tinygrad_rnn.core.scalarize import scalarize
+import numpy as np
+
+from tinygrad_rnn.core.graph import Graph, Node
+from tinygrad_rnn.core.scalarize import Scalarized, scalarize
 from tinygrad_rnn.core.tree import flatten
+from tinygrad_rnn.viz.flow import Cotangents
 
 MOST_SCALARS = 20_000
 
 
-def scalar_graph(graph: Graph) -> Graph:
-    """Return the equal graph of Values, with gradients where ``graph`` has them.
+def scalar_graph(graph: Graph, cotangents: Cotangents | None = None) -> tuple[Graph, Cotangents | None]:
+    """Return the equal graph of Values, and the cotangents of its nodes.
+
+    Args:
+        graph: of Tensors or Values.
+        cotangents: of its nodes.
 
     Raises:
         ValueError: it would have more than 20,000 numbers and products.
     """
     if all(node.shape == () and _is_value(node) for node in graph):
-        return graph
+        return graph, cotangents
     total = sum(map(_count, graph))
     if total > MOST_SCALARS:
         raise ValueError(
@@ -27,8 +34,8 @@ def scalar_graph(graph: Graph) -> Graph:
             "legal: take a smaller network or fewer steps, or level='op'"
         )
     apart = scalarize(*graph.outputs)
-    _carry_gradients(graph, apart)
-    return Graph.of(*dict.fromkeys(leaf for _, leaf in flatten(apart.outputs)))
+    scalars = Graph.of(*dict.fromkeys(leaf for _, leaf in flatten(apart.outputs)))
+    return scalars, None if cotangents is None else _carried(graph, cotangents, apart, scalars)
 
 
 def _count(node: Any) -> int:
@@ -41,13 +48,18 @@ def _is_value(node: Any) -> bool:
     return type(node).__name__ == "Value"
 
 
-def _carry_gradients(graph: Graph, apart: Any) -> None:
-    """Differentiate the new graph where the old one was: from each output that has a gradient, by that gradient."""
-    for output in graph.outputs:
-        if output.has_grad:
-            entries = [leaf for _, leaf in flatten(apart.of(output))]
-            for entry, seed in zip(
-                entries, output.grad.ravel() if output.shape else [output.grad], strict=True
-            ):
-                if entry.kind == "op":
-                    entry.backward(float(seed))
+def _carried(graph: Graph, cotangents: Cotangents, apart: Scalarized, scalars: Graph) -> Cotangents:
+    """Return the cotangents in the new graph: of a Tensor's numbers its own, of what stands between pulled back."""
+    found: dict[Node, Any] = {}
+    for node, cotangent in zip(graph, cotangents, strict=True):
+        if cotangent is not None:
+            entries = (leaf for _, leaf in flatten(apart.of(node)))
+            for entry, g in zip(entries, np.ravel(cotangent).tolist(), strict=True):
+                found.setdefault(entry, g)  # an entry of a view is one of the viewed, which knows all uses
+    given = set(found)
+    for node in reversed(scalars.nodes):
+        if node in found and node.op is not None and not given.issuperset(node.parents):
+            for parent, share in zip(node.parents, scalars.local_vjp(node, found[node]), strict=True):
+                if share is not None and parent not in given:
+                    found[parent] = found.get(parent, 0.0) + share
+    return [found.get(node) for node in scalars]

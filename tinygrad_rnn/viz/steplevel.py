@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from tinygrad_rnn.nn.places import Lane, series
-from tinygrad_rnn.viz.dot import Canvas
+from tinygrad_rnn.viz.cuts import Cuts
+from tinygrad_rnn.viz.dot import Canvas, Vertex
 from tinygrad_rnn.viz.flow import Flow
 from tinygrad_rnn.viz.ghosts import plan_ghosts
-from tinygrad_rnn.viz.label import details, heading, inlined
+from tinygrad_rnn.viz.label import heading, inlined, value_lines
 from tinygrad_rnn.viz.oplevel import Wish
-from tinygrad_rnn.viz.order import CUT, SHARED, fan_ins, lay_rail, links, stack, step_of
+from tinygrad_rnn.viz.order import CUT, SHARED, WOULD_CUT, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.theme import Palette, Scale
 from tinygrad_rnn.viz.timeline import Timeline
 
@@ -39,7 +40,8 @@ class StepLevel:
 
     def __init__(self, timeline: Timeline, wish: Wish) -> None:
         self.timeline, self.graph, self.wish = timeline, timeline.graph, wish
-        self.flow = Flow(timeline, wish.gradients)
+        self.flow = Flow(timeline, wish.cotangents)
+        self.cuts = Cuts(timeline, wish.truncate)
         self.hubs = plan_ghosts(timeline)
         self._ports = self._find_ports()
         self.cells = self._find_cells()
@@ -143,7 +145,7 @@ class StepLevel:
     def draw(self) -> Canvas:
         """Put everything down."""
         leaves = [i for i in self._loose if i in self.hubs and self.graph[i].op is None]
-        chains = fan_ins(self.timeline, self._loose)
+        chains = fan_ins(self.timeline, self._loose, lambda p: not self._unneeded(p))
         for i in self._loose:
             if i not in chains:
                 self._box(i, (SHARED,) if i in leaves else self.timeline.places[i].path)
@@ -160,8 +162,28 @@ class StepLevel:
             for p in self.graph.parent_indices[i]:
                 if not self._unneeded(p):
                     self._edge(self._name(p), f"n{i}", self.flow.node(p))
+        self._enlist()
         self._rail(shown, leaves)
         return self.canvas
+
+    def _enlist(self) -> None:
+        """Let the boxes stand for what has none of its own, from the outputs back: each node for what makes it."""
+        owners: dict[int, dict[str, None]] = {}
+        for i in reversed(range(len(self.graph))):
+            drawn = i in self._put
+            names = {f"n{i}": None} if drawn else owners.pop(i, {})
+            if self._name(i) != f"n{i}":
+                names = {self._name(i): None}
+            for name in () if drawn else names:
+                self.canvas.enlist(name, i)
+            cell = self._cell_ids.get(self.timeline.places[i].frame)
+            inner = {cell: None} if cell and self._is_own(i) else names
+            for p in self.graph.parent_indices[i]:
+                owners.setdefault(p, {}).update(inner)
+
+    def _is_own(self, i: int) -> bool:
+        """Return whether node i is a port that the cell of its step makes."""
+        return i in self._ports and i not in self._entering and self._inside(self.timeline.places[i].frame, i)
 
     def _hidden_step(self, frame: Frame) -> bool:
         return self.wish.fold.hides(step_of(frame)[1])
@@ -175,7 +197,7 @@ class StepLevel:
             if k == len(groups) - 1:
                 self._box(i, self.timeline.places[i].path)
             else:
-                self.canvas.box(link, [node.op.symbol], "chain", magnitude=size, tokens=f"w{i}")
+                self.canvas.box(Vertex(link, [node.op.symbol], "chain", size, f"w{i}", (i,)))
             if previous:
                 self.canvas.arrow(previous, link, size, "constraint=false")
                 if all(self._name(p) != f"n{p}" for p in parents):
@@ -192,20 +214,18 @@ class StepLevel:
         node = self.graph[i]
         constants = [inlined(self.graph[p]) for p in self.graph.parent_indices[i]]
         self._put.add(i)
+        values = value_lines(node) if self.wish.values else ()
+        lines = [node.name or heading(node, constants), *values, *self.flow.lines(i)]
+        tokens = f"w{i}" if i in self.hubs else ""
         self.canvas.box(
-            f"n{i}",
-            [node.name or heading(node, constants), *details(node, self.wish.values, self.wish.gradients)],
-            node.kind,
-            frame=self.timeline.drawn(frame),
-            magnitude=self.flow.node(i),
-            tokens=f"w{i}" if i in self.hubs else "",
+            Vertex(f"n{i}", lines, node.kind, self.flow.node(i), tokens, (i,)), self.timeline.drawn(frame)
         )
 
     def _cell(self, frame: Frame) -> None:
         cell = self.cells[frame]
         name = self._cell_ids[frame] = self._anchors[frame] = self._new_id()
         lines = ["cell", f"{cell.operations} operations", *cell.weights]
-        self.canvas.box(name, lines, "cell", frame=self.timeline.drawn(frame))
+        self.canvas.box(Vertex(name, lines, "cell"), self.timeline.drawn(frame))
         for port in cell.ports:
             self._box(port, frame)
 
@@ -223,21 +243,24 @@ class StepLevel:
                     if not inside and not hidden:
                         self._edge(f"n{p}", f"n{port}", self.flow.node(p))
                 elif not (hidden and self.graph[p].op is None):
-                    self._arrive(p, own if inside or hidden else f"n{port}", frame)
+                    self._arrive(p, own if inside or hidden else f"n{port}", port)
 
-    def _arrive(self, p: int, head: str, frame: Frame) -> None:
+    def _arrive(self, p: int, head: str, port: int) -> None:
         """Draw what enters a cell: an input of this step, a state of another, or what stands outside of all steps."""
         if self._cut(p):
             for source in self.graph.parent_indices[p]:
                 self._edge(self._name(source), head, None, CUT, row=True)
             return
-        place = self.timeline.places[p]
-        if place.frame == frame and p not in self._put and self.graph[p].op is None:
-            self._box(p, frame)
+        place, frame = self.timeline.places[p], self.timeline.places[port].frame
+        if place.frame and p not in self._put and self.graph[p].op is None and self._name(p) == f"n{p}":
+            self._box(p, place.frame)
         if place.frame == frame and head == self._cell_ids.get(frame):
             self._anchors[frame] = f"n{p}"
         row = place.frame != frame and place.lane == frame[:-1] and self.graph[p].op is not None
-        self._edge(self._name(p), head, self.flow.node(p), row=row)
+        cell = self.cells[frame]
+        users = [port] if head == f"n{port}" else [q for q in cell.ports if p in cell.inputs[q]]
+        marks = WOULD_CUT if self.cuts.between(p, *users) else ""
+        self._edge(self._name(p), head, self.flow.node(p), marks, row=row)
 
     def _name(self, p: int) -> str:
         place = self.timeline.places[p]
@@ -255,8 +278,10 @@ class StepLevel:
     def _fold(self, lane: Lane) -> str:
         if lane not in self._fold_ids:
             self._fold_ids[lane] = self._new_id()
-            text = f"… {self.wish.fold.count:,} more steps …"
-            self.canvas.box(self._fold_ids[lane], [text], "fold", frame=self.timeline.lane_frame(lane))
+            fold = self.wish.fold
+            cuts = self.cuts.inside(lane, fold)
+            lines = [f"… {fold.count:,} more steps …", *([f"with {cuts:,} cuts"] if cuts else ())]
+            self.canvas.box(Vertex(self._fold_ids[lane], lines, "fold"), self.timeline.lane_frame(lane))
         return self._fold_ids[lane]
 
     def _rail(self, shown: list[Frame], leaves: list[int]) -> None:
