@@ -26,10 +26,12 @@ from tinygrad_rnn.plan.compiled import compile
 
 if TYPE_CHECKING:
     from tinygrad_rnn import testing, train, viz
+    from tinygrad_rnn.analysis.rtrl import RTRL
     from tinygrad_rnn.viz import draw, explore
 
 __version__ = "0.1.0"
 __all__ = [
+    "RTRL",
     "Graph",
     "GraphCycleError",
     "GraphMutationError",
@@ -68,10 +70,18 @@ __all__ = [
 ]
 
 
+# Where each public name lives that the engine itself does not need.
+_LATER = {
+    "RTRL": "analysis.rtrl",
+    "draw": "viz",
+    "explore": "viz",
+}
+
+
 def __getattr__(name: str) -> Any:
     """Import on first use what the engine itself does not need."""
     if name in ("testing", "train", "viz"):
         return import_module(f"tinygrad_rnn.{name}")
-    if name in ("draw", "explore"):
-        return getattr(import_module("tinygrad_rnn.viz"), name)
+    if name in _LATER:
+        return getattr(import_module(f"tinygrad_rnn.{_LATER[name]}"), name)
     raise AttributeError(f"module 'tinygrad_rnn' has no attribute {name!r}")
