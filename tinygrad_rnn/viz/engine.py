@@ -46,15 +46,25 @@ class Program:
     name: str
     path: str
 
-    def run(self, source: str, format: str, arguments: tuple[str, ...] = ()) -> bytes:
+    def run(
+        self, source: str, format: str, arguments: tuple[str, ...] = (), seconds: float | None = None
+    ) -> bytes:
         """Return what the program writes for the DOT text ``source``.
+
+        Args:
+            source: the DOT text.
+            format: such as ``"svg"``.
+            arguments: more of them for the program.
+            seconds: how long it may take; None: as long as it needs.
 
         Raises:
             graphviz.CalledProcessError: it refused; its own words are in ``stderr``.
+            subprocess.TimeoutExpired: it took longer; it was ended.
         """
         # -q: the wheel warns once for every character outside ASCII that its metrics do not know
         command = [self.path, "-q", f"-T{format}", *arguments]
-        done = subprocess.run(command, input=source.encode("utf-8"), capture_output=True, check=False)
+        text = source.encode("utf-8")
+        done = subprocess.run(command, input=text, capture_output=True, check=False, timeout=seconds)
         if done.returncode:
             words = done.stderr.decode("utf-8", "replace")
             raise graphviz.CalledProcessError(done.returncode, command, done.stdout, words)

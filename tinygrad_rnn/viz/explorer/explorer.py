@@ -14,6 +14,7 @@ from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.viz.escape import shown
 from tinygrad_rnn.viz.explorer.document import document
+from tinygrad_rnn.viz.explorer.patterns import Patterns
 from tinygrad_rnn.viz.explorer.payload import edge_entries, node_entries
 from tinygrad_rnn.viz.explorer.rules import Rules
 from tinygrad_rnn.viz.explorer.sweep import gradients
@@ -99,6 +100,7 @@ def explore(loss: Any) -> Explorer:
     notices = [] if differentiable else ["Nothing here can be differentiated: there is no backward pass."]
     edges, shares = edge_entries(timeline, rules, grads)
     pictures, start = views(timeline, grads)
+    patterns = Patterns(graph, grads)
     title = f"Explorer of {shown(loss.name) or 'a graph'}"
     payload = {
         "format": FORMAT,
@@ -111,8 +113,8 @@ def explore(loss: Any) -> Explorer:
         "flows": [],
         "views": pictures,
         "start": start,
-        "scalar": [],
-        "scalarOf": {},
+        "scalar": patterns.entries(),
+        "scalarOf": patterns.nodes,
     }
     text = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
     return Explorer(title, len(graph), len(edges), tuple(notices), text)

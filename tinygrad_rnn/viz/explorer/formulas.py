@@ -6,20 +6,35 @@ is what the operation's own rule records when it is run on nodes.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.graph import Graph
-from tinygrad_rnn.viz.label import number
+from tinygrad_rnn.viz.label import number, symbol
 
 LONGEST = 72  # characters; a longer formula says less than its numbers
+FEW = 4  # so many arguments of an operation have a letter each
+_LETTERS = ("", "x", "ab", "abc", "abcd")
+_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SIGNS = {"×": " · ", "-": " − ", "+": " + ", "÷": " / ", "@": " @ ", "^": " ^ "}
-_STRENGTH = {"+": 1, "-": 1, "×": 2, "÷": 2, "@": 2, "^": 4}
-_WEAKEST, _PREFIX, _ATOM = 0, 3, 9
+_STRENGTH = {"+": 1, "-": 1, "÷": 2, "@": 2, "×": 3, "^": 5}
+_WEAKEST, _PREFIX, _ATOM = 0, 4, 9
+_PLACE = re.compile(r"(?<![^\W\d_])x(?![^\W\d_])")  # where the argument stands in x², |x|
 _SILENT = (ops.reshape, ops.alias, ops.astype, ops.item)  # the same numbers in another form
 
 Text = tuple[str, int]  # and how strongly it is held together
+
+
+def letter(k: int, count: int) -> str:
+    """Return what argument ``k`` of ``count`` is called.
+
+    Example:
+        >>> letter(0, 1), letter(1, 2), letter(11, 20)
+        ('x', 'b', 'x₁₂')
+    """
+    return _LETTERS[count][k] if count <= FEW else f"x{str(k + 1).translate(_SUBSCRIPTS)}"
 
 
 def formula(node: Any, names: Mapping[Any, str]) -> str:
@@ -32,13 +47,16 @@ def formula(node: Any, names: Mapping[Any, str]) -> str:
         '3 · (1 − y²)'
     """
     texts: dict[Any, Text] = {}
+    literal: set[Any] = set()  # what is computed from constants alone: its number is written
     for each in Graph.of(node):
         if each in names:
             texts[each] = (names[each], _ATOM)
-        elif each.op is None:
+            continue
+        if all(p in literal for p in each.parents):
+            literal.add(each)
             texts[each] = _literal(each)
         else:
-            texts[each] = _written(each, [texts[p] for p in each.parents])
+            texts[each] = _written(each, texts, literal)
         if len(texts[each][0]) > LONGEST:
             texts[each] = ("", _ATOM)
     return texts[node][0]
@@ -51,23 +69,32 @@ def _literal(node: Any) -> Text:
     return (text, _PREFIX if text.startswith("−") else _ATOM)
 
 
-def _written(node: Any, args: list[Text]) -> Text:
+def _written(node: Any, texts: Mapping[Any, Text], literal: set[Any]) -> Text:
+    parents = node.parents
+    if node.op is ops.where and parents[0] in literal:
+        return texts[parents[1 if parents[0].data else 2]]
+    args = [texts[p] for p in parents]
     if not all(text for text, _ in args):
         return ("", _ATOM)
     if node.op in _SILENT or (node.op is ops.stack and len(args) == 1):
         return args[0]
-    return apply(node.op, args, node.params)
+    if node.op in (ops.power, ops.multiply, ops.weigh) and args[1][0] == "1":
+        return args[0]
+    return applied(node, args)
 
 
-def apply(op: Any, args: list[Text], params: Mapping[str, Any]) -> Text:
-    """Return the text of an operation upon texts."""
-    sign = op.symbol
+def applied(node: Any, args: list[Text]) -> Text:
+    """Return the text of a node's operation upon the texts of its arguments."""
+    sign = node.op.symbol
+    if node.op is ops.getitem:
+        keys = symbol(node) if len(args) == 1 else f"[{', '.join(text for text, _ in args[1:])}]"
+        return (_held(args[0], _ATOM) + keys, _ATOM)
     if len(args) == 2 and sign in _STRENGTH:
         return _infix(sign, args[0], args[1])
     if len(args) == 2 and not sign.isalpha():
         return (f"{_held(args[0], _PREFIX)} {sign} {_held(args[1], _PREFIX)}", _WEAKEST)
     if len(args) == 1:
-        return _unary(sign, args[0], params)
+        return _unary(sign, args[0], node.params.get("axis"))
     return (f"{sign}({', '.join(text for text, _ in args)})", _ATOM)
 
 
@@ -75,20 +102,22 @@ def _infix(sign: str, left: Text, right: Text) -> Text:
     if sign == "×" and left == right:
         return (f"{_held(left, _ATOM)}²", _STRENGTH["^"])
     strength = _STRENGTH[sign]
-    return (f"{_held(left, strength)}{_SIGNS[sign]}{_held(right, strength + (sign != '+'))}", strength)
+    first = _held(left, min(strength, _STRENGTH["÷"]))
+    second = f"({right[0]})" if right[1] == _PREFIX else _held(right, strength + (sign not in "+×"))
+    return (f"{first}{_SIGNS[sign]}{second}", strength)
 
 
-def _unary(sign: str, arg: Text, params: Mapping[str, Any]) -> Text:
+def _unary(sign: str, arg: Text, axis: Any) -> Text:
     if sign == "-":
-        return (f"−{_held(arg, _STRENGTH['×'])}", _PREFIX)
+        return (f"−{_held(arg, _STRENGTH['÷'])}", _PREFIX)
     if sign == "ᵀ":
         return (f"{_held(arg, _ATOM)}ᵀ", _ATOM)
-    if "x" in sign and not sign.isalpha():  # x², |x|
+    if _PLACE.search(sign):
         inner = arg[0] if sign.startswith(("|", "‖")) else _held(arg, _ATOM)
-        return (sign.replace("x", inner), _STRENGTH["^"])
-    axis = params.get("axis")
-    where = "" if axis is None else f"[{axis}]"
-    return (f"{sign}{where}({arg[0]})", _ATOM)
+        return (_PLACE.sub(lambda _: inner, sign), _STRENGTH["^"])
+    axes = axis if isinstance(axis, tuple) else () if axis is None else (axis,)
+    where = f", axis {' and '.join(map(str, axes))}" if axes else ""
+    return (f"{sign}({arg[0]}{where})", _ATOM)
 
 
 def _held(text: Text, strength: int) -> str:

@@ -13,12 +13,10 @@ from tinygrad_rnn.core.graph import Graph, recording
 from tinygrad_rnn.core.namespaces import NUMPY, SCALAR
 from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.value import Value
-from tinygrad_rnn.viz.explorer.formulas import apply, formula
+from tinygrad_rnn.viz.explorer.formulas import FEW, applied, formula, letter
+from tinygrad_rnn.viz.label import inlined
 
 LARGEST_JACOBIAN = 16  # entries
-_FEW = 4  # so many arguments of an operation have a letter each
-_LETTERS = {1: ("x",), 2: ("a", "b"), 3: ("a", "b", "c"), 4: ("a", "b", "c", "d")}
-_SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
 
 class Rules:
@@ -34,30 +32,28 @@ class Rules:
         if node.op is None:
             return ""
         count = len(node.parents)
-        if count > _FEW:
-            return f"{node.op.symbol}({_letter(0, count)}, …, {_letter(count - 1, count)})"
-        return apply(node.op, [(_letter(k, count), 9) for k in range(count)], node.params or {})[0]
+        if count > FEW:
+            return f"{node.op.symbol}({letter(0, count)}, …, {letter(count - 1, count)})"
+        letters = [(inlined(p) or letter(k, count), 9) for k, p in enumerate(node.parents)]
+        return applied(node, letters)[0]
 
     def rule(self, i: int, slot: int) -> str:
         """Return the cotangent that node i hands to an argument, such as ``g · (1 − y²)``.
 
-        ``g`` is the node's own cotangent, ``y`` its value, ``x`` (or a, b, ...) its arguments. The operation's rule is
-        run on nodes and what it records is printed. "" for an opaque operation and what is too long to help.
+        ``g`` is the node's own cotangent, ``y`` its value, ``x`` (or a, b, ...) its arguments; a constant is written as
+        its number. The operation's rule is run on nodes and what it records is printed. "" for an opaque operation and
+        what is too long to help.
         """
         node = self._graph[i]
-        key = (node.op, tuple(sorted((node.params or {}).items(), key=str)), slot, _kinds(node))
+        key = (node.op, str(sorted(node.params.items(), key=str)), slot, _kinds(node))
         if key not in self._texts:
             self._texts[key] = _rule_text(node, slot)
         return self._texts[key]
 
 
 def _kinds(node: Any) -> Any:
-    parents = node.parents if len(node.parents) <= _FEW else node.parents[:1]
-    return (type(node), node.shape, len(node.parents), *((p.shape, type(p)) for p in parents))
-
-
-def _letter(k: int, count: int) -> str:
-    return _LETTERS[count][k] if count <= _FEW else f"x{str(k + 1).translate(_SUBSCRIPTS)}"
+    parents = node.parents if len(node.parents) <= FEW else node.parents[:1]
+    return (type(node), node.shape, len(node.parents), *((type(p), p.shape, inlined(p)) for p in parents))
 
 
 def _rule_text(node: Any, slot: int) -> str:
@@ -72,7 +68,12 @@ def _rule_text(node: Any, slot: int) -> str:
         except Exception:  # a user's rule may be written for arrays alone; the text is an ornament
             return ""
         count = len(args)
-        return formula(c, {**{a: _letter(k, count) for k, a in enumerate(args)}, y: "y", g: "g"})
+        letters = {
+            a: letter(k, count)
+            for k, (a, p) in enumerate(zip(args, node.parents, strict=True))
+            if not inlined(p)
+        }
+        return formula(c, {**letters, y: "y", g: "g"})
 
 
 class Locals:
@@ -119,7 +120,7 @@ class Locals:
             return None
         units = np.eye(rows).reshape(rows, *node.shape) if node.shape else [1.0]
         found = [self._graph.local_vjp(node, unit)[slot] for unit in units]
-        return np.asarray(found, dtype=float).reshape(*node.shape, *parent.shape)
+        return np.asarray(found, dtype=float).reshape((*node.shape, *parent.shape))
 
 
 def _world(node: Any) -> Any:
