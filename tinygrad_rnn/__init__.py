@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 from tinygrad_rnn import nn
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant, detach
+from tinygrad_rnn.core.contexts import no_grad
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
-from tinygrad_rnn.core.graph import Graph, no_grad, scope
+from tinygrad_rnn.core.graph import Graph, scope
 from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.primitives import add_n
 from tinygrad_rnn.core.scalarize import Scalarized, scalarize
@@ -26,12 +27,15 @@ from tinygrad_rnn.plan.compiled import compile
 
 if TYPE_CHECKING:
     from tinygrad_rnn import testing, train, viz
+    from tinygrad_rnn.analysis.anomaly import detect_anomaly
+    from tinygrad_rnn.analysis.blame import AnomalyError
     from tinygrad_rnn.analysis.rtrl import RTRL
     from tinygrad_rnn.viz import draw, explore
 
 __version__ = "0.1.0"
 __all__ = [
     "RTRL",
+    "AnomalyError",
     "Graph",
     "GraphCycleError",
     "GraphMutationError",
@@ -47,6 +51,7 @@ __all__ = [
     "constant",
     "cross_entropy",
     "detach",
+    "detect_anomaly",
     "draw",
     "explore",
     "functional_call",
@@ -72,7 +77,9 @@ __all__ = [
 
 # Where each public name lives that the engine itself does not need.
 _LATER = {
+    "AnomalyError": "analysis.blame",
     "RTRL": "analysis.rtrl",
+    "detect_anomaly": "analysis.anomaly",
     "draw": "viz",
     "explore": "viz",
 }

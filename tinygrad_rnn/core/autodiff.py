@@ -9,14 +9,14 @@ its rules on the nodes themselves, so that its result is a graph that can be dif
 from __future__ import annotations
 
 import functools
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from tinygrad_rnn.core import primitives as NODES
-from tinygrad_rnn.core.graph import RECORDING, Node, Recording, ancestors, recording, refuse_stale
+from tinygrad_rnn.core.graph import RECORDING, Node, Observer, Recording, ancestors, recording, refuse_stale
 from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.op import Carrier, Op
 
@@ -80,6 +80,9 @@ def pullback(
     for output, cotangent in pairs:
         if wanted is None or output in wanted:
             ledger.add(output, cotangent)
+    observer = RECORDING.get().observer
+    if observer is not None:
+        observer.started(outputs)
     waiting = []
     leaves: dict[Node, Any] = {}  # taken out at their turn, so that what comes later is seen to be late
     states: dict[tuple[str, ...], Recording] = {}
@@ -89,13 +92,20 @@ def pullback(
             if g is None:
                 waiting.append(node)
                 continue
+            if observer is not None:
+                observer.completed(node, g, found)
             if node._note is not None and node._note.__class__ is not str:
                 found[node] = g = node._run_hooks(g)
+                if observer is not None:
+                    observer.hooked(node, g, found)
             if node._call.op is None:
                 leaves[node] = found.pop(node)
             elif record:
                 if node not in stop:
                     _record_pull(node, g, ledger, _backward(node._scope, states))
+            elif observer is not None:
+                if node not in stop:
+                    array_pull(node, g, found, ledger, observer)
             elif node._call.pull is not None and node not in stop:
                 node._call.pull(node, g, found, ledger)
     if not (found.keys().isdisjoint(waiting) and found.keys().isdisjoint(leaves)):
@@ -123,12 +133,16 @@ def _between(nodes: list[Node], stop: frozenset[Node]) -> set[Node]:
     return between
 
 
-def array_pull(node: Node, g: Any, found: dict[Node, Any], ledger: Ledger) -> None:
+def array_pull(
+    node: Node, g: Any, found: dict[Node, Any], ledger: Ledger, observer: Observer | None = None
+) -> None:
     """Add the contributions of ``node``, whose complete cotangent is the array ``g``, to its parents."""
     if g.__class__ is np.ndarray:
         g.flags.writeable = False  # other nodes may share it: a rule must not change it
-    for parent, c in zip(node._parents, local_vjp(node, g, ledger.wanted), strict=True):
+    for i, (parent, c) in enumerate(zip(node._parents, local_vjp(node, g, ledger.wanted), strict=True)):
         if c is not None:
+            if observer is not None:
+                observer.pulled(node, i, c, found)
             ledger.add(parent, c)
 
 
@@ -227,8 +241,8 @@ def _backward(scope: tuple[str, ...], states: dict[tuple[str, ...], Recording]) 
 
 
 def _record_pull(node: Node, g: Node, ledger: Ledger, state: Recording) -> None:
-    op, wanted = node._call.op, ledger.wanted
-    token = RECORDING.set(state)
+    op, wanted, observer = node._call.op, ledger.wanted, state.observer
+    token = RECORDING.set(state if observer is None else replace(state, observer=observer.within(node)))
     try:
         for i, parent in enumerate(node._parents):
             if not parent._call.active or (wanted is not None and parent not in wanted):
@@ -238,6 +252,8 @@ def _record_pull(node: Node, g: Node, ledger: Ledger, state: Recording) -> None:
             else:
                 c = op.cotangent(i, NODES, g, node, node._parents, node._call.params)
             if c is not None:
+                if observer is not None:
+                    observer.pulled(node, i, c, ledger.sums)
                 ledger.add(parent, fit(c, parent))
     finally:
         RECORDING.reset(token)
@@ -272,6 +288,7 @@ def pushforward(nodes: Sequence[Node], tangents: dict[Node, Any], *, record: boo
         GraphMutationError: a leaf was assigned after an operation had used it.
     """
     found = dict(tangents)
+    observer = RECORDING.get().observer
     with np.errstate(all="ignore"):
         for node in nodes:
             op = node._call.op
@@ -282,10 +299,25 @@ def pushforward(nodes: Sequence[Node], tangents: dict[Node, Any], *, record: boo
                 _refuse_opaque(op)
                 refuse_stale((node,))
                 push = _record_push if record else _array_push
-                tangent = push(op, node, incoming)
+                if observer is not None:
+                    tangent = _observed_push(push, op, node, incoming, observer)
+                else:
+                    tangent = push(op, node, incoming)
                 if tangent is not None:
                     found[node] = tangent
+                    if observer is not None:
+                        observer.pushed(node, tangent, found)
     return found
+
+
+def _observed_push(
+    push: Callable[..., Any], op: Op, node: Node, incoming: list[Any], observer: Observer
+) -> Any:
+    token = RECORDING.set(replace(RECORDING.get(), observer=observer.within(node)))
+    try:
+        return push(op, node, incoming)
+    finally:
+        RECORDING.reset(token)
 
 
 def _array_push(op: Op, node: Node, incoming: list[Any]) -> Any:

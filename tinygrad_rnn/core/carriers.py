@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core.arrays import taken_in
+from tinygrad_rnn.core.hooks import twin
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Carrier
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.tree import tree_map
@@ -68,6 +69,6 @@ def plain(node: Any) -> Any:
 
 def copied(node: Variable) -> Any:
     """Return a new leaf with the data, name and hooks of ``node``."""
-    twin = node._new(node._data, LEAF)
-    twin._note = node._note
-    return twin
+    other = node._new(node._data, LEAF)
+    other._note = twin(node._note)
+    return other

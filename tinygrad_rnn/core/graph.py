@@ -8,23 +8,46 @@ topologically, without recursion and without looking at the edges twice.
 from __future__ import annotations
 
 import functools
-import inspect
 import itertools
 import linecache
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any, TypeVar
+from typing import Any, Protocol
 
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
 from tinygrad_rnn.core.op import Carrier
 
 Node = Any  # a Value or a Tensor; their class stands above this module
-F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Observer(Protocol):
+    """What a context may have look at all that is computed; each method may raise."""
+
+    def made(self, node: Node, op: Any, args: tuple[Node, ...]) -> None:
+        """See a new node, the operation that made it (None for a leaf or constant) and its arguments."""
+
+    def started(self, outputs: Sequence[Node]) -> None:
+        """See what a backward sweep starts from."""
+
+    def completed(self, node: Node, cotangent: Any, found: Mapping[Node, Any]) -> None:
+        """See the sum of what all uses of a node handed to it, and the cotangents found so far."""
+
+    def hooked(self, node: Node, cotangent: Any, found: Mapping[Node, Any]) -> None:
+        """See a cotangent after the hooks of its node."""
+
+    def pulled(self, node: Node, i: int, cotangent: Any, found: Mapping[Node, Any]) -> None:
+        """See what a node hands to its argument ``i``."""
+
+    def pushed(self, node: Node, tangent: Any, found: Mapping[Node, Any]) -> None:
+        """See a tangent, in forward mode."""
+
+    def within(self, node: Node) -> Observer:
+        """Return the observer of what a rule of ``node`` records."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +61,7 @@ class Recording:
         inputs: while a function is traced, the nodes that stand for its arguments; else None.
         draws: while a function is traced, the random draws that it has made so far.
         examples: and what stands for its results, without their numbers.
+        observer: what looks at each node that is made and at each cotangent, see :class:`Observer`; else None.
     """
 
     on: bool = True
@@ -46,17 +70,20 @@ class Recording:
     inputs: frozenset[Node] | None = None
     draws: list[Node] | None = None
     examples: Any = None
+    observer: Observer | None = None
 
 
 RECORDING: ContextVar[Recording] = ContextVar("tinygrad_rnn.recording", default=Recording())  # noqa: B039 - frozen
-# How to leave each no_grad.
-ENTERED: ContextVar[tuple[Any, ...]] = ContextVar("tinygrad_rnn.no_grad", default=())
+_HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__))) + os.sep
+PRINTED = "<printed from Op "  # so begin the file names of generated functions
 next_stamp = itertools.count(1).__next__
 _stamp = attrgetter("_stamp")
 
 
 class recording:
     """Record with changes to the current context; restored on leaving, whatever happens.
+
+    While a function is traced nobody observes: its nodes hold no numbers.
 
     Args:
         on: as in :class:`Recording`, None to leave it; so are ``scope`` and ``transforms``.
@@ -86,6 +113,7 @@ class recording:
                 now.inputs if inputs is None else inputs,
                 now.draws if draws is None else draws,
                 now.examples if examples is None else examples,
+                now.observer if inputs is None else None,
             )
         )
 
@@ -106,101 +134,6 @@ def scope(name: str) -> Iterator[None]:
         raise TypeError(f"scope: name must be a str such as 't=3', got {type(name).__name__}")
     with recording(scope=(*RECORDING.get().scope, name)):
         yield
-
-
-class no_grad:
-    """Record nothing inside: results are constants. A context manager and a decorator.
-
-    It holds in the thread or asyncio task that entered it. Inside a generator a ``with`` stays in force while the
-    generator is suspended, as for every context variable; decorating the generator function instead wraps each
-    resumption, so that its caller never sees it. An async function can be decorated, an async generator cannot.
-
-    Example:
-        >>> import tinygrad_rnn as tr
-        >>> x = tr.Value(3.0)
-        >>> with tr.no_grad():
-        ...     y = x * x
-        >>> y.kind
-        'constant'
-    """
-
-    __slots__ = ()  # nothing of its own, so one object can serve many threads and tasks at once
-
-    def __enter__(self) -> None:
-        now = RECORDING.get()
-        if now.inputs is not None:
-            raise TraceError(
-                "no_grad inside compile: what is not recorded cannot be replayed. Use tr.detach(x) for a value without "
-                "a gradient, or compile the function without no_grad"
-            )
-        token = RECORDING.set(replace(now, on=False))
-        ENTERED.set((*ENTERED.get(), token))
-
-    def __exit__(self, *exception: object) -> None:
-        *outer, token = ENTERED.get()
-        ENTERED.set(tuple(outer))
-        RECORDING.reset(token)
-
-    def __call__(self, function: F) -> F:
-        """Return ``function`` such that it records nothing.
-
-        Raises:
-            TypeError: it is an async generator function.
-        """
-        if inspect.isasyncgenfunction(function):
-            raise TypeError(
-                f"no_grad cannot decorate the async generator {function.__name__}: put `with no_grad():` inside it "
-                "around the operations, and leave it before each yield"
-            )
-        if inspect.iscoroutinefunction(function):
-
-            @functools.wraps(function)
-            async def awaited(*args: Any, **kwargs: Any) -> Any:
-                with no_grad():
-                    return await function(*args, **kwargs)
-
-            return awaited  # type: ignore[return-value]
-        if inspect.isgeneratorfunction(function):
-
-            @functools.wraps(function)
-            def resumed(*args: Any, **kwargs: Any) -> Any:
-                return (yield from _Resumptions(function(*args, **kwargs)))
-
-            return resumed  # type: ignore[return-value]
-
-        @functools.wraps(function)
-        def wrapped(*args: Any, **kwargs: Any) -> Any:
-            with no_grad():
-                return function(*args, **kwargs)
-
-        return wrapped  # type: ignore[return-value]
-
-
-class _Resumptions:
-    """A generator each of whose resumptions runs under ``no_grad``."""
-
-    __slots__ = ("_generator",)
-
-    def __init__(self, generator: Any) -> None:
-        self._generator = generator
-
-    def __iter__(self) -> _Resumptions:
-        return self
-
-    def __next__(self) -> Any:
-        return self.send(None)
-
-    def send(self, value: Any) -> Any:
-        with no_grad():
-            return self._generator.send(value)
-
-    def throw(self, *exception: Any) -> Any:
-        with no_grad():
-            return self._generator.throw(*exception)
-
-    def close(self) -> None:
-        with no_grad():
-            self._generator.close()
 
 
 def ancestors(
@@ -260,21 +193,26 @@ def refuse_reading(node: Node, what: str) -> None:
         call = source._call
         if source in inputs or call.kind == "leaf" or (call.op is not None and not source._parents):
             raise TraceError(
-                f"{what} inside compile, {_users_line()}: the value depends on an input or a parameter, and a "
+                f"{what} inside compile, {written(users_line())}: the value depends on an input or a parameter, and a "
                 "replay would use today's number for ever. Compute with tr.ops (where, maximum, ...), or return it"
             )
 
 
-def _users_line() -> str:
-    """Return where the caller's own code stands: file, line and text."""
-    home = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+def users_line() -> tuple[str, int] | None:
+    """Return the file and the line of the innermost call that stands in no code of this package."""
     frame: Any = sys._getframe(1)
-    while frame is not None and os.path.abspath(frame.f_code.co_filename).startswith(home):
+    while frame is not None and frame.f_code.co_filename.startswith((_HOME, PRINTED)):
         frame = frame.f_back
-    if frame is None:
+    return None if frame is None else (frame.f_code.co_filename, frame.f_lineno)
+
+
+def written(line: tuple[str, int] | None) -> str:
+    """Return a line of code as an error shows it: file, number and text."""
+    if line is None:
         return "outside any file"
-    name, line = frame.f_code.co_filename, frame.f_lineno
-    return f"{os.path.basename(name)}:{line}: {linecache.getline(name, line).strip()!r}"
+    name, number = line
+    file = "notebook cell" if "ipykernel_" in name else os.path.basename(name)
+    return f"{file}:{number}: {linecache.getline(name, number).strip()!r}"
 
 
 def refuse_stale(nodes: Iterable[Node]) -> None:

@@ -1,4 +1,4 @@
-"""``Note``: the name and the hooks of a node that has hooks; other nodes keep their name alone."""
+"""``Note``: what a node has in the rare case that it has more than a name: hooks, or the line that made it."""
 
 from __future__ import annotations
 
@@ -13,13 +13,26 @@ Hook = Callable[[Any], Any]
 
 
 class Note:
-    """What a node has beyond its data, in the rare case that it has hooks."""
+    """What a node has beyond its data.
 
-    __slots__ = ("hooks", "name")
+    Attributes:
+        name: the node's name.
+        hooks: what is called with its cotangent.
+        line: the file and the line that made it, where an observer asked for it.
+    """
 
-    def __init__(self, name: str) -> None:
+    __slots__ = ("hooks", "line", "name")
+
+    def __init__(self, name: str, line: tuple[str, int] | None = None) -> None:
         self.name = name
         self.hooks: list[Hook] = []
+        self.line = line
+
+    def twin(self) -> Note:
+        """Return the note of another node that stands for the same one: its hooks are the same, it can be renamed."""
+        note = Note(self.name, self.line)
+        note.hooks = self.hooks
+        return note
 
     def run(self, node: Any, cotangent: Any) -> Any:
         """Return the cotangent after each hook of ``node`` has seen it, or has put another in its place.
@@ -46,3 +59,8 @@ class Note:
         if isinstance(replacement, Carrier):
             return replacement if recorded else node._admit(replacement._data)  # type: ignore[attr-defined]
         return node._constant_like(replacement) if recorded else node._admit(replacement)
+
+
+def twin(note: str | Note | None) -> str | Note | None:
+    """Return what another node that stands for the same one keeps as its name or note."""
+    return note.twin() if isinstance(note, Note) else note

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from tinygrad_rnn.core.graph import PRINTED
 from tinygrad_rnn.core.namespaces import SCALAR, Expr, Source
 from tinygrad_rnn.core.op import Op
 
@@ -30,6 +31,8 @@ def record({signature}):
         node._second = None
         node._call = CONSTANT
     node._stamp = next_stamp()
+    if state.observer is not None:
+        state.observer.made(node, CALL.op, ({parents}))
     return node
 """
 _LIFT = """\
@@ -122,12 +125,13 @@ def print_record(op: Op, arity: int, *, operator: bool = False, swap: bool = Fal
         first=parents[0] if arity < 3 else f"({', '.join(parents)})",
         second=parents[1] if arity == 2 else "None",
         call=call if op.differentiable else "IDLE",
+        parents=", ".join(parents) + ",",
     )
 
 
 def compiled(text: str, op: Op, scope: dict[str, Any]) -> Callable[..., Any]:
     """Return the function that ``text`` defines, able to see ``scope`` and the scalar functions."""
     world = {**vars(SCALAR), "inf": float("inf"), "nan": float("nan"), **scope}
-    exec(compile(text, f"<{op.name} of Values, printed from its Op>", "exec"), world)
+    exec(compile(text, f"{PRINTED}{op.name}, for Values>", "exec"), world)
     function: Callable[..., Any] = world["record" if text.startswith("def record") else "pull"]
     return function

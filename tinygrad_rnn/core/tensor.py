@@ -325,6 +325,8 @@ def record(op: Op, nodes: tuple[Variable, ...], params: Mapping[str, Any]) -> An
         node._first = ()
         node._call = CONSTANT
     node._stamp = next_stamp()
+    if state.observer is not None:
+        state.observer.made(node, op, nodes)
     return node
 
 

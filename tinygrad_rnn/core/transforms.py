@@ -17,6 +17,7 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import pullback, pushforward
 from tinygrad_rnn.core.carriers import copied, leaf, plain
 from tinygrad_rnn.core.graph import RECORDING, ancestors, recording
+from tinygrad_rnn.core.hooks import twin
 from tinygrad_rnn.core.op import CONSTANT, NO_PARAMS, Call, Carrier
 from tinygrad_rnn.core.tree import flatten, unflatten
 from tinygrad_rnn.core.value import Value
@@ -40,7 +41,7 @@ def _fresh_leaf(what: str, x: Any) -> Any:
     if _nested() and x._call.active:  # type: ignore[attr-defined]
         with recording(on=True):
             node = ops.alias(x)
-            node._note = x._note  # type: ignore[attr-defined]
+            node._note = twin(x._note)  # type: ignore[attr-defined]
             return node
     if x.dtype.kind != "f":  # type: ignore[attr-defined]
         raise TypeError(f"{what}: a node of dtype {x.dtype} cannot be differentiated")  # type: ignore[attr-defined]
@@ -52,7 +53,7 @@ def _fresh_leaf(what: str, x: Any) -> Any:
 def _reopened(x: Any) -> Any:
     """Return a detached but traced value as a node that is differentiated from here on."""
     node = x._new(x._data, Call(ops.alias, NO_PARAMS, active=True), (x,))
-    node._note = x._note
+    node._note = twin(x._note)
     return node
 
 

@@ -147,8 +147,12 @@ class Value(Variable):
             with np.errstate(all="ignore"):
                 y = op.forward(NUMPY, *[np.asarray(n._data) for n in nodes], **params)
         data = y if isinstance(y, (bool, np.bool_)) else float(y)
-        if not RECORDING.get().on:
-            return cls._new(data, CONSTANT)
+        state = RECORDING.get()
+        if not state.on:
+            node = cls._new(data, CONSTANT)
+            if state.observer is not None:
+                state.observer.made(node, op, nodes)
+            return node
         active = op.differentiable and any(n._call.active for n in nodes)
         return cls._new(data, Call(op, params, active=active, pull=array_pull), nodes)
 

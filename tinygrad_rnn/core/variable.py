@@ -53,9 +53,12 @@ class Variable(Carrier):
         node._call = call
         node._first = parents
         node._second = None
-        node._scope = RECORDING.get().scope
+        state = RECORDING.get()
+        node._scope = state.scope
         node._note = name or None
         node._stamp = next_stamp()
+        if state.observer is not None:
+            state.observer.made(node, call.op, parents)
         return node
 
     # --- what a node is

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.graph import RECORDING
+from tinygrad_rnn.core.tree import tree_map
 from tinygrad_rnn.plan.budget import fitted, require_memory
 from tinygrad_rnn.plan.checking.verify import Verification
 from tinygrad_rnn.plan.executors.executor import require_executor
@@ -33,9 +35,9 @@ def compile(fn: Callable[..., Any], *, executor: str = "numpy", memory: int | st
     change from call to call; ints, bools, strings and None are static: another one records anew, and so does another
     structure, shape, dtype or attribute of a module. Leaves that ``fn`` closes over (a model's weights) are
     read at every replay; arrays and numbers that it closes over, and what was computed before, are fixed when it is
-    recorded. Results are fresh floats and arrays. Inside another transformation ``fn`` itself runs, so that
-    ``tr.grad(tr.compile(f))`` works; ``tr.compile(tr.grad(f))`` is faster. A method can be decorated with it; of a
-    module's, the module is an argument like any other.
+    recorded. Results are fresh floats and arrays. Inside another transformation, and inside
+    ``tr.detect_anomaly``, ``fn`` itself runs, so that ``tr.grad(tr.compile(f))`` works; ``tr.compile(tr.grad(f))`` is
+    faster. A method can be decorated with it; of a module's, the module is an argument like any other.
 
     Args:
         fn: the function.
@@ -95,8 +97,11 @@ class Compiled:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what ``fn`` returns for these arguments."""
-        if RECORDING.get().transforms:
+        state = RECORDING.get()
+        if state.transforms:
             return self.fn(*args, **kwargs)
+        if state.observer is not None:  # it sees nodes, of which a replay makes none
+            return tree_map(plain, Example(self.fn, args, kwargs).result())
         data: list[Any] = []
         kept: list[Any] = []
         key = signature(args, kwargs, data, kept)

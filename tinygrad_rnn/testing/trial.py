@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core.graph import recording
+from tinygrad_rnn.core.hooks import twin
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.tree import Parameterized, flatten, unflatten
 from tinygrad_rnn.core.value import Value
@@ -94,7 +95,7 @@ def _leaf(x: Any, shift: Any, path: str) -> Any:
     data = np.asarray(data, dtype=np.float64) if shift is None else data + shift
     node = Tensor(data) if isinstance(x, (Tensor, np.ndarray)) else Value(float(data))
     if isinstance(x, Variable):
-        node._note = x._note
+        node._note = twin(x._note)
     return node if node.name else node.named(path.removeprefix("argument "))
 
 

@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
-from tinygrad_rnn.core.graph import no_grad
+from tinygrad_rnn.core.contexts import no_grad
 from tinygrad_rnn.nn.linear import Embedding, Linear
 from tinygrad_rnn.nn.losses import cross_entropy
 from tinygrad_rnn.nn.module import Module

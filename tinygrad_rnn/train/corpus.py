@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from tinygrad_rnn.core.graph import no_grad
+from tinygrad_rnn.core.contexts import no_grad
 from tinygrad_rnn.train.baseline import Bigram
 from tinygrad_rnn.train.charmodel import CharModel
 from tinygrad_rnn.train.chunks import Chunks, Indices

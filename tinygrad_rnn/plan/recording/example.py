@@ -61,10 +61,14 @@ class Example:
         return [_FIRST.sub(r"\1", path, count=1) for path in paths]
 
     def eager(self) -> list[tuple[str, Any]]:
-        """Return the leaves of what the function itself returns, with their paths; its arrays become nodes first."""
+        """Return the leaves of what the function itself returns, with their paths."""
+        return flatten(self.result())
+
+    def result(self) -> Any:
+        """Return what the function itself returns; its arrays become nodes first."""
         leaves = [_node(x) if isinstance(x, np.ndarray) else x for _, x in flatten((self.args, self.kwargs))]
         args, kwargs = unflatten((self.args, self.kwargs), iter(leaves), modules=True)
-        return flatten(self.fn(*args, **kwargs))
+        return self.fn(*args, **kwargs)
 
 
 def _node(x: np.ndarray) -> Any:
