@@ -14,6 +14,7 @@ from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.viz.escape import shown
 from tinygrad_rnn.viz.explorer.document import document
+from tinygrad_rnn.viz.explorer.flows import flows
 from tinygrad_rnn.viz.explorer.patterns import Patterns
 from tinygrad_rnn.viz.explorer.payload import edge_entries, node_entries
 from tinygrad_rnn.viz.explorer.rules import Rules
@@ -110,7 +111,7 @@ def explore(loss: Any) -> Explorer:
         "nodes": node_entries(timeline, rules, grads),
         "edges": edges,
         "shares": shares,
-        "flows": [],
+        "flows": flows(loss) if differentiable else [],
         "views": pictures,
         "start": start,
         "scalar": patterns.entries(),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -12,11 +13,14 @@ import graphviz
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.engine import find_program
 
-SECONDS = 10.0  # a layout that takes longer is given up
+_NOISE = re.compile(r'<!--.*?-->\n?|<\?xml.*?\?>\n?|<!DOCTYPE[^>]*>\n?|(?<=<g) id="\w+"', re.DOTALL)
+_GEOMETRY = re.compile(r' (?:points|d|x|y)="[-\d.,MC ]*"')
+_DECIMAL = re.compile(r"(\.\d)\d+")
+SECONDS = 20.0  # a layout that takes longer is given up
 
 
 def layouts(drawings: Sequence[Drawing], seconds: float = SECONDS) -> list[str | None]:
-    """Return the drawings as SVG, in their order; None for one whose layout takes too long or too much memory.
+    """Return the drawings as slim SVG, in their order; None for one whose layout takes too long or too much memory.
 
     Each is laid out by a program of its own, as many at once as there are processors.
 
@@ -35,4 +39,9 @@ def _laid_out(drawing: Drawing, seconds: float) -> str | None:
         picture = find_program("svg", source).run(source, "svg", ("-Kdot",), seconds)
     except (subprocess.TimeoutExpired, graphviz.CalledProcessError):
         return None
-    return picture.decode("utf-8")
+    return _slim(picture.decode("utf-8"))
+
+
+def _slim(svg: str) -> str:
+    """Return the picture without what nobody reads: comments, identifiers, the second decimal of a coordinate."""
+    return _GEOMETRY.sub(lambda found: _DECIMAL.sub(r"\1", found[0]), _NOISE.sub("", svg))

@@ -9,30 +9,36 @@ from typing import Any
 import numpy as np
 
 MOST_EXACT = 16  # entries of an array that are written out in full precision
+_EXACT_BYTES, _SINGLE_BYTES = 11, 6  # of an entry, compressed and in base64
 _SINGLE = np.finfo(np.float32)
 _DIGITS = 9  # of a norm, a least and a largest entry
 
 
 class Budget:
-    """How many entries of larger arrays may still be written; what does not fit is summarized.
+    """How many bytes of the page arrays may still take; what does not fit is summarized.
 
     Args:
-        entries: at the start, 4 bytes each.
-        largest: no single array beyond so many entries is written.
+        size: at the start, in bytes.
+        largest: no array of more entries is written.
     """
 
-    __slots__ = ("_entries", "_largest")
+    __slots__ = ("_left", "largest")
 
-    def __init__(self, entries: int, largest: int) -> None:
-        self._entries = entries
-        self._largest = largest
+    def __init__(self, size: int, largest: int) -> None:
+        self._left = size
+        self.largest = largest
 
     def take(self, entries: int) -> bool:
-        """Return whether an array of so many entries may be written; if so they are spent."""
-        if entries > min(self._entries, self._largest):
+        """Return whether an array of so many entries may be written; if so its bytes are spent."""
+        if entries > self.largest or cost(entries) > self._left:
             return False
-        self._entries -= entries
+        self._left -= cost(entries)
         return True
+
+
+def cost(entries: int) -> int:
+    """Return about how many bytes an array takes on the page, compressed."""
+    return entries * (_EXACT_BYTES if entries <= MOST_EXACT else _SINGLE_BYTES)
 
 
 def number(x: Any) -> float | str:
@@ -56,7 +62,7 @@ def encoded(x: Any, budget: Budget) -> Any:
     multiplied by ``"scale"`` where there is one (a gradient of 1e-50 is 0 in single precision).
 
     Example:
-        >>> encoded(np.array([3.0, -4.0]), Budget(0, 0))
+        >>> encoded(np.array([3.0, -4.0]), Budget(100, 64))
         {'shape': [2], 'norm': 5.0, 'min': -4.0, 'max': 3.0, 'list': [3.0, -4.0]}
     """
     array = np.asarray(x)
@@ -64,11 +70,9 @@ def encoded(x: Any, budget: Budget) -> Any:
         return number(array)
     flat = array.ravel()
     found: dict[str, Any] = {"shape": list(array.shape), **_summary(flat)}
-    if flat.size <= MOST_EXACT:
-        found["list"] = [number(entry) for entry in flat]
-    elif budget.take(flat.size):
-        found |= _single(flat)
-    return found
+    if not budget.take(flat.size):
+        return found
+    return found | ({"list": list(map(number, flat))} if flat.size <= MOST_EXACT else _single(flat))
 
 
 def _summary(flat: Any) -> dict[str, Any]:

@@ -8,23 +8,24 @@ from typing import Any
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.nn.places import is_initial, series
 from tinygrad_rnn.viz.escape import shown
-from tinygrad_rnn.viz.explorer.numbers import Budget, encoded
+from tinygrad_rnn.viz.explorer.numbers import Budget, cost, encoded
 from tinygrad_rnn.viz.explorer.rules import Locals, Rules
 from tinygrad_rnn.viz.explorer.shares import Shares
 from tinygrad_rnn.viz.explorer.sweep import sweep
 from tinygrad_rnn.viz.timeline import Timeline
 
 LONGEST_NAME = 200  # characters
-LARGEST_ON_EDGE = 64  # entries of an array that an edge shows one by one
+LARGEST_ON_EDGE = (64, 32, 16, 8, 4, 2, 1)  # entries of an array that an edge shows one by one, at most
 LARGEST_AT_NODE = 65_536  # and a node
-NODE_ENTRIES = 240_000  # of all nodes together
-EDGE_ENTRIES = 120_000  # of all edges together
+NODE_BYTES = 1_000_000  # of all nodes' entries together
+EDGE_BYTES = 700_000  # of all edges' entries together
+_ARRAYS_ON_EDGE = 3  # what is handed on, the sum, the local derivative
 _KEPT_SCOPES = 8
 
 
 def node_entries(timeline: Timeline, rules: Rules, grads: list[Any]) -> list[dict[str, Any]]:
     """Return what the page knows of each node, in the graph's order."""
-    graph, budget = timeline.graph, Budget(NODE_ENTRIES, LARGEST_AT_NODE)
+    graph, budget = timeline.graph, Budget(NODE_BYTES, LARGEST_AT_NODE)
     values: dict[int, Any] = {}
     for i in _most_useful_first(graph):
         grad = None if grads[i] is None else encoded(grads[i], budget)
@@ -68,8 +69,8 @@ def edge_entries(
 ) -> tuple[list[dict[str, Any]], dict[str, Any]]:
     """Return the edges of the backward pass in their order, and the shares of the weights."""
     graph = timeline.graph
-    budget, shares = Budget(EDGE_ENTRIES, LARGEST_ON_EDGE), Shares(timeline, grads)
-    locals_ = Locals(graph, LARGEST_ON_EDGE)
+    budget, shares = _edge_budget(graph), Shares(timeline, grads)
+    locals_ = Locals(graph, budget.largest)
     entries: list[dict[str, Any]] = []
     latest: dict[int, int] = {}
     for e, edge in enumerate(sweep(graph, grads)):
@@ -92,3 +93,12 @@ def edge_entries(
     for e in latest.values():
         entries[e]["last"] = True
     return entries, shares.result()
+
+
+def _edge_budget(graph: Graph) -> Budget:
+    """Return a budget with which either all arrays of one size are written on their edges or none."""
+    sizes = [math.prod(graph[p].shape) for parents in graph.parent_indices for p in parents]
+    for largest in LARGEST_ON_EDGE:
+        if _ARRAYS_ON_EDGE * sum(cost(n) for n in sizes if n <= largest) <= EDGE_BYTES:
+            break
+    return Budget(_ARRAYS_ON_EDGE * EDGE_BYTES, largest)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,7 +13,6 @@ from tinygrad_rnn.viz.timeline import MOST_STEPS, Timeline
 
 READABLE = 200  # boxes that a reader can take in at once
 MOST_BOXES = 12_000  # more are not laid out; a browser would not move them either
-_NOISE = re.compile(r"<!--.*?-->\n?|<\?xml.*?\?>\n?|<!DOCTYPE[^>]*>\n?", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +63,7 @@ def _entry(view: View, drawing: Drawing, picture: str | None, timeline: Timeline
     return {
         "key": view.key,
         "title": view.title,
-        "svg": None if picture is None else _NOISE.sub("", picture),
+        "svg": picture,
         "notice": notice,
         "members": {} if picture is None else _members(drawing, timeline),
     }
