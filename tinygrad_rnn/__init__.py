@@ -29,24 +29,31 @@ if TYPE_CHECKING:
     from tinygrad_rnn import testing, train, viz
     from tinygrad_rnn.analysis.anomaly import detect_anomaly
     from tinygrad_rnn.analysis.blame import AnomalyError
+    from tinygrad_rnn.analysis.comparison import GradientComparison, compare_gradients
     from tinygrad_rnn.analysis.rtrl import RTRL
+    from tinygrad_rnn.analysis.snap import SnAp1
+    from tinygrad_rnn.analysis.uoro import UORO
     from tinygrad_rnn.viz import draw, explore
 
 __version__ = "0.1.0"
 __all__ = [
     "RTRL",
+    "UORO",
     "AnomalyError",
+    "GradientComparison",
     "Graph",
     "GraphCycleError",
     "GraphMutationError",
     "Op",
     "Scalarized",
+    "SnAp1",
     "Tensor",
     "TraceError",
     "Unrolled",
     "Value",
     "add_n",
     "binary_cross_entropy",
+    "compare_gradients",
     "compile",
     "constant",
     "cross_entropy",
@@ -78,7 +85,11 @@ __all__ = [
 # Where each public name lives that the engine itself does not need.
 _LATER = {
     "AnomalyError": "analysis.blame",
+    "GradientComparison": "analysis.comparison",
     "RTRL": "analysis.rtrl",
+    "SnAp1": "analysis.snap",
+    "UORO": "analysis.uoro",
+    "compare_gradients": "analysis.comparison",
     "detect_anomaly": "analysis.anomaly",
     "draw": "viz",
     "explore": "viz",
