@@ -1,18 +1,23 @@
 """The command line: what each command does, and that whatever is wrong is one line and an exit code."""
 
+import base64
+import gzip
 import json
+import math
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import webbrowser
 
 import pytest
 
 from tinygrad_rnn.cli import main
 from tinygrad_rnn.train.checkpoint import load
 
-COMMANDS = ("demo", "train", "sample", "draw", "check")
+COMMANDS = ("demo", "train", "sample", "draw", "explore", "check")
 STORY = "The old man looked at the sea and the sea looked back. " * 40
 
 FUNCTIONS = """
@@ -270,6 +275,69 @@ def test_a_wrong_drawing_is_one_line(model, capsys, arguments, message):
     assert message in failed(capsys, ["draw", model, *arguments], 1)
 
 
+def payload(path):
+    """Return what an explorer page knows: the payload element, plain or compressed."""
+    kind, text = re.search(
+        r'<script type="application/(json|gzip)" id="payload">(.*?)</script>',
+        path.read_text(encoding="utf-8"),
+    ).groups()
+    return json.loads(text if kind == "json" else gzip.decompress(base64.b64decode(text)))
+
+
+def test_a_model_is_explored(model, tmp_path, capsys):
+    out = tmp_path / "made" / "page.html"
+    assert main(["explore", model, "--out", str(out), "--prompt", "The sea"]) == 0
+    assert capsys.readouterr().out == f"written: {out}\n"
+    expected = load(model).unroll("The sea").loss
+    found = payload(out)
+    assert found["nodes"][found["loss"]]["value"] == pytest.approx(float(expected), rel=1e-6)
+    assert {node["step"] for node in found["nodes"]} == {-1, 0, 1, 2, 3, 4, 5}
+
+
+def test_a_function_is_explored(functions, tmp_path):
+    out = tmp_path / "page.htm"
+    assert main(["explore", f"{functions}:right", "--out", str(out)]) == 0
+    found = payload(out)
+    assert {"x", "W"} <= {node["name"] for node in found["nodes"]}
+    assert found["nodes"][found["loss"]]["value"] == pytest.approx(0.5 * (math.tanh(1.0) - math.tanh(2.0)))
+
+
+@pytest.mark.parametrize("there_is_one", [True, False])
+def test_a_page_is_opened(model, tmp_path, monkeypatch, capsys, there_is_one):
+    opened = []
+    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or there_is_one)
+    monkeypatch.chdir(tmp_path)
+    assert main(["explore", model, "--open"]) == (0 if there_is_one else 1)
+    assert opened == [(tmp_path / "explorer.html").as_uri()]
+    assert (tmp_path / "explorer.html").is_file()
+    error = capsys.readouterr().err
+    assert error == (
+        "" if there_is_one else "tinygrad-rnn: OSError: no web browser was found: open explorer.html in one\n"
+    )
+    assert main(["explore", model]) == 0
+    assert len(opened) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--out", "page.svg"], "--out 'page.svg': the format 'svg' is unknown; legal: html, htm"),
+        (["--prompt", "T"], "at least 2 characters"),
+        (["--out", "/dev/null/page.html"], "File exists"),
+    ],
+)
+def test_a_wrong_page_is_one_line(model, capsys, arguments, message):
+    assert message in failed(capsys, ["explore", model, *arguments], 1)
+
+
+def test_a_function_of_several_numbers_is_not_explored(tmp_path, capsys):
+    (tmp_path / "f.py").write_text(
+        "import numpy as np\ndef f(x=np.ones(3)):\n    return x * 2.0\n", encoding="utf-8"
+    )
+    line = failed(capsys, ["explore", f"{tmp_path / 'f.py'}:f", "--out", str(tmp_path / "p.html")], 1)
+    assert "explore: needs a loss of one entry, got shape (3,)" in line
+
+
 def test_a_large_scalar_drawing_is_refused(tmp_path, capsys, model):
     (tmp_path / "story.txt").write_text(STORY, encoding="utf-8")
     large = tmp_path / "large.npz"
@@ -291,7 +359,7 @@ def test_wrong_gradients_fail_the_check(functions, capsys):
     assert capsys.readouterr().out.strip()
 
 
-@pytest.mark.parametrize("command", ["check", "draw"])
+@pytest.mark.parametrize("command", ["check", "draw", "explore"])
 @pytest.mark.parametrize(
     ("name", "message"),
     [

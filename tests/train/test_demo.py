@@ -48,6 +48,7 @@ def test_the_demonstration_prints_its_landmarks(demo):
 def test_the_demonstration_leaves_its_files(demo):
     folder, result, _ = demo
     assert sorted(file.name for file in folder.iterdir()) == [
+        "explorer.html",
         "loss.png",
         "model.npz",
         "rolled.svg",
@@ -60,6 +61,9 @@ def test_the_demonstration_leaves_its_files(demo):
         assert "not computed" not in drawing
     assert "t=3" not in (folder / "rolled.svg").read_text(encoding="utf-8")
     assert "t=2" in (folder / "unrolled.svg").read_text(encoding="utf-8")
+    explorer = (folder / "explorer.html").read_text(encoding="utf-8")
+    assert explorer.lower().startswith("<!doctype html>")
+    assert 'id="payload"' in explorer
     model = load(folder / "model.npz")
     assert len(model.sample("The ", 20)) == 20
     assert result.history.updates == 150

@@ -1,4 +1,4 @@
-"""The command line: `tinygrad-rnn demo | train | sample | draw | check`."""
+"""The command line: `tinygrad-rnn demo | train | sample | draw | explore | check`."""
 
 from __future__ import annotations
 

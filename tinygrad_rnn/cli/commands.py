@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import webbrowser
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -10,7 +11,7 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from tinygrad_rnn.cli.drawing import write_drawing
+from tinygrad_rnn.cli.drawing import write_drawing, write_explorer
 from tinygrad_rnn.cli.named import NamedFunctionError, call, load_function
 from tinygrad_rnn.testing import gradcheck
 from tinygrad_rnn.train.charmodel import CELLS, CharModel
@@ -29,19 +30,19 @@ Seed = Annotated[int, typer.Option(help="The same seed gives the same result.", 
 def command() -> Any:
     """Return the whole command line as one click command."""
     app = typer.Typer(
-        help="Recurrent networks unrolled into one graph: train, sample, draw and check them.",
+        help="Recurrent networks unrolled into one graph: train, sample, draw, explore and check them.",
         add_completion=False,
         rich_markup_mode=None,
         pretty_exceptions_enable=False,
     )
-    for function in (demo, train, sample, draw, check):
+    for function in (demo, train, sample, draw, explore, check):
         app.command()(function)
     return typer.main.get_command(app)
 
 
 def demo(
     out: Annotated[
-        Path, typer.Option(help="The folder for the model, the loss plot and the drawings.")
+        Path, typer.Option(help="The folder for the model, the loss plot, the drawings and the page.")
     ] = Path("demo"),
     seconds: Annotated[float, typer.Option(help="Train for at most this long.", min=0.0)] = 60.0,
     updates: Annotated[int, typer.Option(help="Train for at most so many updates.", min=1)] = UPDATES,
@@ -51,7 +52,7 @@ def demo(
     """Watch a network learn to write for a minute.
 
     It learns the texts of Python's own help, prints what it writes on the way, and leaves the model, a plot of the
-    loss and drawings of its rolled and unrolled graph, with gradients, in a folder.
+    loss, drawings of its rolled and unrolled graph, with gradients, and a page to explore it, in a folder.
     """
     run_demo(out, seconds, updates, seed, eager=eager, report=tqdm.write)  # which prints above the bar
 
@@ -132,6 +133,25 @@ def draw(
     """
     write_drawing(target, level, out, prompt)
     typer.echo(f"written: {out}")
+
+
+def explore(
+    target: Annotated[str, typer.Argument(help=_TARGET, metavar="TARGET", show_default=False)],
+    out: Annotated[Path, typer.Option(help="The page: one .html file.")] = Path("explorer.html"),
+    prompt: Annotated[
+        str, typer.Option(help="For a model: the text it reads, one step for each character.")
+    ] = "",
+    show: Annotated[bool, typer.Option("--open", help="Open the page in the web browser.")] = False,
+) -> None:
+    """Make a page on which a graph is stepped through, forward and backward.
+
+    The page is one file that needs no network. A model is shown reading the prompt, a function with the
+    node that it returns, which must be one number; its arguments are found as those of `draw` are.
+    """
+    path = write_explorer(target, out, prompt)
+    typer.echo(f"written: {out}")
+    if show and not webbrowser.open(path.as_uri()):
+        raise OSError(f"no web browser was found: open {out} in one")
 
 
 def check(

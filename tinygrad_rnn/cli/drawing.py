@@ -1,4 +1,4 @@
-"""What `tinygrad-rnn draw` draws: a model reading a text, or the graph that a function returns."""
+"""What `tinygrad-rnn draw` and `explore` show: a model reading a text, or the graph that a function returns."""
 
 from __future__ import annotations
 
@@ -13,10 +13,11 @@ from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.train.checkpoint import load
-from tinygrad_rnn.viz import draw
+from tinygrad_rnn.viz import draw, explore
 
 LEVELS = ("op", "step", "scalar", "rolled")
 _FORMATS = ("svg", "png", "pdf", "dot")
+_PAGES = ("html", "htm")
 _SCALAR_WEIGHTS = 2_000  # a scalar graph has several nodes for each weight and step
 
 
@@ -29,17 +30,34 @@ def write_drawing(target: str, level: str, out: Path, prompt: str = "") -> None:
     """
     if level not in LEVELS:
         raise ValueError(f"--level {level!r} is unknown; legal: {', '.join(LEVELS)}")
-    suffix = out.suffix.removeprefix(".").lower()
-    if suffix not in _FORMATS:
-        raise ValueError(
-            f"--out {str(out)!r}: the format {suffix!r} is unknown; legal: {', '.join(_FORMATS)}"
-        )
+    suffix = _format(out, _FORMATS)
     output = _function_output(target) if is_function_name(target) else _model_loss(target, level, prompt)
+    if output.shape == () and not output.has_grad:
+        output.backward()
     drawing = draw(output, level=level)
     if suffix == "dot":
         out.write_text(drawing.source, encoding="utf-8")
     else:
         out.write_bytes(drawing.pipe(format=suffix))
+
+
+def write_explorer(target: str, out: Path, prompt: str = "") -> Path:
+    """Write the explorer page of a model file or of FILE.py:function, and return its absolute path.
+
+    Raises:
+        ValueError: an unknown format, a prompt that is too short, or a function of several numbers.
+        CheckpointError, NamedFunctionError: the target cannot be used.
+    """
+    _format(out, _PAGES)
+    output = _function_output(target) if is_function_name(target) else _model_loss(target, "op", prompt)
+    return Path(explore(output).save(out)).absolute()
+
+
+def _format(out: Path, legal: tuple[str, ...]) -> str:
+    suffix = out.suffix.removeprefix(".").lower()
+    if suffix not in legal:
+        raise ValueError(f"--out {str(out)!r}: the format {suffix!r} is unknown; legal: {', '.join(legal)}")
+    return suffix
 
 
 def _model_loss(target: str, level: str, prompt: str) -> Any:
@@ -51,21 +69,17 @@ def _model_loss(target: str, level: str, prompt: str) -> Any:
             f"--level scalar: {weights:,} weights would be several times as many nodes for each step; "
             f"at most {_SCALAR_WEIGHTS:,} are drawn"
         )
-    loss = model.unroll(prompt or (model.vocabulary.characters * 4)[:4]).loss
-    loss.backward()
-    return loss
+    return model.unroll(prompt or (model.vocabulary.characters * 4)[:4]).loss
 
 
 def _function_output(target: str) -> Any:
-    """Return the node that the function returns, differentiated if it is a scalar."""
+    """Return the node that the function returns."""
     function, arguments = load_function(target)
     names = list(inspect.signature(function).parameters)
     leaves = [_leaf(item, name) for item, name in zip(arguments, names, strict=False)]
     output = call(target, function, (*leaves, *arguments[len(leaves) :]))
     if not isinstance(output, Variable):
         raise NamedFunctionError(f"{target} must return a Value or a Tensor, not a {type(output).__name__}")
-    if output.shape == () and not output.has_grad:
-        output.backward()
     return output
 
 

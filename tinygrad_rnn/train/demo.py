@@ -1,4 +1,4 @@
-"""The demonstration: a network learns to write from real text, and its differentiated graph is drawn."""
+"""The demonstration: a network learns to write from real text, and its differentiated graph is shown."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tinygrad_rnn.train.history import History
 from tinygrad_rnn.train.loop import Trainer, next_character_loss
 from tinygrad_rnn.train.optim import Adam
 from tinygrad_rnn.train.text import Text
-from tinygrad_rnn.viz import draw
+from tinygrad_rnn.viz import draw, explore
 
 UPDATES = 1_500
 """The most updates of a demonstration: a machine that is fast enough ends there, with the same model."""
@@ -52,7 +52,7 @@ def run_demo(
 ) -> DemoResult:
     """Return what was measured while a GRU learned the default corpus, for `seconds` or for `updates`.
 
-    In the folder it leaves `model.npz`, `loss.png`, `rolled.svg` and `unrolled.svg`.
+    In the folder it leaves `model.npz`, `loss.png`, `rolled.svg`, `unrolled.svg` and `explorer.html`.
 
     Raises:
         ImportError: matplotlib is missing.
@@ -116,12 +116,14 @@ def _quoted(sample: str) -> str:
 
 
 def _leave(folder: Path, model: CharModel, history: History) -> tuple[Path, ...]:
-    """Write the four files and return their paths."""
-    files = tuple(folder / name for name in ("model.npz", "loss.png", "rolled.svg", "unrolled.svg"))
+    """Write the five files and return their paths."""
+    names = ("model.npz", "loss.png", "rolled.svg", "unrolled.svg", "explorer.html")
+    files = tuple(folder / name for name in names)
     save(files[0], model)
     history.plot("learning to write").savefig(files[1])
     drawn = model.unroll(_PROMPT)
     drawn.loss.backward()
-    for file, level in zip(files[2:], ("rolled", "op"), strict=True):
+    for file, level in zip(files[2:4], ("rolled", "op"), strict=True):
         file.write_bytes(draw(drawn.loss, level=level).pipe(format="svg"))
+    explore(drawn.loss).save(files[4])
     return files
