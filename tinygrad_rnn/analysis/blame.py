@@ -204,13 +204,18 @@ def line_of(node: Node) -> tuple[str, int] | None:
 
 
 def forward_path(node: Node, args: Sequence[Node]) -> list[PathStep]:
-    """Return how the values grew up to ``node``: from it back along the arguments with the largest norms."""
+    """Return how the values grew up to ``node``: from it back along the arguments with the largest norms.
+
+    Once in a time step it stays in time: what a step takes from elsewhere (a weight, say) is in every step.
+    """
     chain, args = [node], list(args)
     while True:
         made = [p for p in args if p._call.op is not None]
+        timed = [p for p in made if place_of(p.scope).step >= 0]
+        if place_of(chain[-1].scope).step >= 0:
+            made = timed
         if not made:
             break
-        timed = [p for p in made if place_of(p.scope).step >= 0]
         chain.append(max(timed or made, key=lambda p: _sortable(norm_of(p))))
         args = list(chain[-1]._parents)
     return _stations([(n, norm_of(n)) for n in reversed(chain)])
