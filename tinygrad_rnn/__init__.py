@@ -26,10 +26,11 @@ from tinygrad_rnn.nn.unroll import Unrolled, unroll
 from tinygrad_rnn.plan.compiled import compile
 
 if TYPE_CHECKING:
-    from tinygrad_rnn import testing, train, viz
+    from tinygrad_rnn import analysis, testing, train, viz
     from tinygrad_rnn.analysis.anomaly import detect_anomaly
     from tinygrad_rnn.analysis.blame import AnomalyError
     from tinygrad_rnn.analysis.comparison import GradientComparison, compare_gradients
+    from tinygrad_rnn.analysis.flow import gradient_flow
     from tinygrad_rnn.analysis.rtrl import RTRL
     from tinygrad_rnn.analysis.snap import SnAp1
     from tinygrad_rnn.analysis.uoro import UORO
@@ -52,6 +53,7 @@ __all__ = [
     "Unrolled",
     "Value",
     "add_n",
+    "analysis",
     "binary_cross_entropy",
     "compare_gradients",
     "compile",
@@ -63,6 +65,7 @@ __all__ = [
     "explore",
     "functional_call",
     "grad",
+    "gradient_flow",
     "hessian",
     "hvp",
     "jacobian",
@@ -93,12 +96,13 @@ _LATER = {
     "detect_anomaly": "analysis.anomaly",
     "draw": "viz",
     "explore": "viz",
+    "gradient_flow": "analysis.flow",
 }
 
 
 def __getattr__(name: str) -> Any:
     """Import on first use what the engine itself does not need."""
-    if name in ("testing", "train", "viz"):
+    if name in ("analysis", "testing", "train", "viz"):
         return import_module(f"tinygrad_rnn.{name}")
     if name in _LATER:
         return getattr(import_module(f"tinygrad_rnn.{_LATER[name]}"), name)

@@ -60,7 +60,7 @@ def sweep(
     watched: Set[int] = frozenset(),
     edge: Edge | None = None,
 ) -> Iterator[int]:
-    """Run the passes backward over a graph; yields each watched node, youngest first, when all its users have been.
+    """Run the passes backward over a graph; yields each watched node that they reach, when all its users have been.
 
     Args:
         graph: the graph.
@@ -73,7 +73,6 @@ def sweep(
     Raises:
         GraphMutationError: a leaf was assigned new data after an operation had used it.
     """
-    refuse_stale(graph.nodes)
     waiting: dict[int, Rows] = {}
 
     def hand(child: int, parent: int, rows: Rows | None) -> None:
@@ -86,19 +85,21 @@ def sweep(
     for node, rows in seeds:
         if through[node]:
             hand(SEED, node, rows)
-    with np.errstate(all="ignore"):
-        for i in range(len(graph) - 1, -1, -1):
-            if i in watched:
-                yield i
-            arrived = waiting.pop(i, None)
-            parents = graph.parent_indices[i]
-            if arrived is None or not parents:
-                continue
-            needed = [bool(through[p]) for p in parents]
-            if any(needed):
-                for p, share in zip(parents, pull(graph[i], arrived.array, needed), strict=True):
-                    if share is not None:
-                        hand(i, p, Rows(arrived.first, share))
+    for i in range(max(waiting, default=-1), -1, -1):
+        arrived = waiting.pop(i, None)
+        if arrived is None:
+            if not waiting:
+                return
+            continue
+        if i in watched:
+            yield i
+        parents = graph.parent_indices[i]
+        needed = [bool(through[p]) for p in parents]
+        if any(needed):
+            refuse_stale((graph[i],))
+            for p, share in zip(parents, pull(graph[i], arrived.array, needed), strict=True):
+                if share is not None:
+                    hand(i, p, Rows(arrived.first, share))
 
 
 def run(passes: Iterator[int]) -> None:
@@ -118,13 +119,12 @@ def pull(node: Node, g: Array, needed: list[bool]) -> list[Array | None]:
     op: Op = node.op
     args = tuple(np.asarray(p._data) for p in node.parents)
     rule = _RULES.get(op)
-    if op.partials is not None:
-        shares = [_elementwise(node, op, i, g, args) if n else None for i, n in enumerate(needed)]
-    elif rule is not None and not (op is ops.getitem and len(args) > 1):
-        shares = [rule(i, g, args, node.params) if n else None for i, n in enumerate(needed)]
-    else:
-        shares = _row_by_row(node, g, needed)
-    return shares
+    with np.errstate(all="ignore"):
+        if op.partials is not None:
+            return [_elementwise(node, op, i, g, args) if n else None for i, n in enumerate(needed)]
+        if rule is not None and not (op is ops.getitem and len(args) > 1):
+            return [rule(i, g, args, node.params) if n else None for i, n in enumerate(needed)]
+        return _row_by_row(node, g, needed)
 
 
 def _elementwise(node: Node, op: Op, i: int, g: Array, args: tuple[Array, ...]) -> Array | None:

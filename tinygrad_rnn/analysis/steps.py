@@ -13,6 +13,7 @@ import numpy as np
 
 from tinygrad_rnn.analysis.recurrences import Recurrence, of_graph, of_unrolled
 from tinygrad_rnn.analysis.rows import Rows, Seed, run, sweep
+from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.graph import Graph, Node
 from tinygrad_rnn.core.op import Carrier
 from tinygrad_rnn.core.tree import flatten
@@ -111,7 +112,7 @@ def of_losses(net: Unrolled, losses: Any) -> Steps:
     recurrences = of_unrolled(graph, net)
     if single:
         loss = graph.index(given[0])
-        return Steps(graph, recurrences, _entries(graph, columns, loss), columns, loss)
+        return Steps(graph, recurrences, _starts(graph, columns, loss), columns, loss)
     starts = {t: ((graph.index(node), _one(node)),) for t, node in given.items()}
     return Steps(graph, recurrences, starts, columns, None)
 
@@ -127,7 +128,7 @@ def of_loss(loss: Any) -> Steps:
     graph = Graph.of(node)
     columns = _columns(graph)
     last = len(graph) - 1
-    return Steps(graph, of_graph(graph), _entries(graph, columns, last), columns, last)
+    return Steps(graph, of_graph(graph), _starts(graph, columns, last), columns, last)
 
 
 def _single(loss: Any) -> dict[int, Node]:
@@ -195,17 +196,18 @@ def _one(node: Node) -> np.ndarray[Any, Any]:
     return np.ones(node.shape)
 
 
-def _entries(
+def _starts(
     graph: Graph, columns: tuple[int, ...], loss: int
 ) -> dict[int, tuple[tuple[int, np.ndarray[Any, Any]], ...]]:
     """Return where the gradient of one loss enters the time steps, and with which cotangent.
 
-    From the loss the sweep goes back through what is outside of all steps (a sum, a mean, a vectorized loss) and stops
-    at the first node of each step that it meets.
+    From the loss the sweep goes back through what is made of several steps (a sum, a mean, a vectorized loss) and
+    stops at the first node of each single step that it meets. A sum on the way is passed: what else it adds, such as
+    a penalty on the weights, belongs to no step.
     """
-    if columns[loss] >= 0:
+    inside = entries(graph, columns)
+    if loss in inside:
         return {columns[loss]: ((loss, _one(graph[loss])),)}
-    inside = {i for i, node in enumerate(graph) if graph.parent_indices[i] and place_of(node.scope).step >= 0}
     entered: dict[int, Rows] = {}
 
     def edge(child: int, parent: int, rows: Rows) -> None:
@@ -216,3 +218,13 @@ def _entries(
     for node in sorted(entered):
         found[columns[node]] = (*found.get(columns[node], ()), (node, entered[node].array[0]))
     return dict(sorted(found.items()))
+
+
+def entries(graph: Graph, columns: Sequence[int]) -> frozenset[int]:
+    """Return the nodes at which what comes from a loss enters a time step: all of one step but sums outside of it."""
+    sums = (ops.add, ops.subtract, ops.add_n)
+    return frozenset(
+        i
+        for i, (node, column) in enumerate(zip(graph, columns, strict=True))
+        if column >= 0 and not (node.op in sums and place_of(node.scope).step < 0)
+    )
