@@ -30,7 +30,9 @@ if TYPE_CHECKING:
     from tinygrad_rnn.analysis.anomaly import detect_anomaly
     from tinygrad_rnn.analysis.blame import AnomalyError
     from tinygrad_rnn.analysis.comparison import GradientComparison, compare_gradients
+    from tinygrad_rnn.analysis.curvature import Spectrum, top_eigenvalues
     from tinygrad_rnn.analysis.flow import gradient_flow
+    from tinygrad_rnn.analysis.regularizer import Omega, omega
     from tinygrad_rnn.analysis.rtrl import RTRL
     from tinygrad_rnn.analysis.snap import SnAp1
     from tinygrad_rnn.analysis.uoro import UORO
@@ -45,9 +47,11 @@ __all__ = [
     "Graph",
     "GraphCycleError",
     "GraphMutationError",
+    "Omega",
     "Op",
     "Scalarized",
     "SnAp1",
+    "Spectrum",
     "Tensor",
     "TraceError",
     "Unrolled",
@@ -73,10 +77,12 @@ __all__ = [
     "mean_squared_error",
     "nn",
     "no_grad",
+    "omega",
     "ops",
     "scalarize",
     "scope",
     "testing",
+    "top_eigenvalues",
     "train",
     "unroll",
     "value_and_grad",
@@ -89,14 +95,18 @@ __all__ = [
 _LATER = {
     "AnomalyError": "analysis.blame",
     "GradientComparison": "analysis.comparison",
+    "Omega": "analysis.regularizer",
     "RTRL": "analysis.rtrl",
     "SnAp1": "analysis.snap",
+    "Spectrum": "analysis.curvature",
     "UORO": "analysis.uoro",
     "compare_gradients": "analysis.comparison",
     "detect_anomaly": "analysis.anomaly",
     "draw": "viz",
     "explore": "viz",
     "gradient_flow": "analysis.flow",
+    "omega": "analysis.regularizer",
+    "top_eigenvalues": "analysis.curvature",
 }
 
 

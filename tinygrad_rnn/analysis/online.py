@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 import numpy as np
 
 from tinygrad_rnn.analysis.figure import axes_for
+from tinygrad_rnn.analysis.leaves import gradient_of, leaves_of
 from tinygrad_rnn.analysis.onestep import Cotangents, OneStep, numbers, start
 from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.graph import Node, recording
 from tinygrad_rnn.core.tree import flatten, tree_map, unflatten
-from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.unroll import Cell
 
@@ -103,10 +103,7 @@ class OnlineGradient:
         who = type(self).__name__
         if not callable(cell):
             raise TypeError(f"{who}: cell must be callable as cell(x_t, state), got {type(cell).__name__}")
-        for path, leaf in flatten(parameters):
-            if not isinstance(leaf, Variable) or leaf.kind != "leaf":
-                got = f"a node of kind {leaf.kind}" if isinstance(leaf, Variable) else type(leaf).__name__
-                raise TypeError(f"{who}: parameters{path} must be a leaf Value or Tensor, got {got}")
+        leaves_of(who, parameters)
         self._cell, self._parameters, self._initial = cell, parameters, state
         self._state: Any = None
         self._output: Any = None
@@ -145,7 +142,7 @@ class OnlineGradient:
             ValueError: the loss has several entries; the cell changes the state's structure, shape or dtype.
             TypeError: the loss is not a node.
         """
-        leaves = [leaf for _, leaf in flatten(self._parameters)]
+        leaves = leaves_of(type(self).__name__, self._parameters)
         if not self._steps:
             first = start(self._cell, x, self._initial, leaves)
             self._advance(first)
@@ -159,7 +156,7 @@ class OnlineGradient:
         self._output = tree_map(plain, recorded.output)
         self._steps += 1
         return value, unflatten(
-            self._parameters, iter([_gradient_of(leaf, found.get(leaf)) for leaf in leaves])
+            self._parameters, iter([gradient_of(leaf, found.get(leaf)) for leaf in leaves])
         )
 
     def run(self, inputs: Any, loss: Callable[..., Any], *sequences: Any) -> OnlineRun:
@@ -179,7 +176,7 @@ class OnlineGradient:
                     f"run: sequence {i} has {len(sequence)} items, there are {len(inputs)} inputs"
                 )
         losses, norms = np.zeros(len(inputs)), np.zeros(len(inputs))
-        total = [_gradient_of(leaf, None) for _, leaf in flatten(self._parameters)]
+        total = [gradient_of(leaf, None) for _, leaf in flatten(self._parameters)]
         for t in range(len(inputs)):
             losses[t], gradient = self.step(inputs[t], loss, *(s[t] for s in sequences))
             parts = [part for _, part in flatten(gradient)]
@@ -213,10 +210,3 @@ def _one_number(node: Any) -> Node:
     if int(np.prod(node.shape)) != 1:
         raise ValueError(f"step: the loss must return one number, got shape {node.shape}; reduce it (.sum())")
     return node
-
-
-def _gradient_of(leaf: Node, found: Any) -> Any:
-    """Return a gradient as the user gets it: a float for a Value, an array of the leaf's own dtype for a Tensor."""
-    if isinstance(leaf, Value):
-        return 0.0 if found is None else float(np.asarray(found).item())
-    return np.zeros(leaf.shape, leaf.dtype) if found is None else np.array(found, dtype=leaf.dtype)
