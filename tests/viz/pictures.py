@@ -10,16 +10,20 @@ from tinygrad_rnn.viz import engine
 from tinygrad_rnn.viz.drawing import Drawing
 
 _NS = "{http://www.w3.org/2000/svg}"
+_XLINK = "{http://www.w3.org/1999/xlink}"
 
 
 @dataclass(frozen=True)
 class Item:
-    """A node, edge or cluster of the picture: its title, SVG classes, texts and the x range of its shapes."""
+    """A node, edge or cluster of the picture: its title, SVG classes, lines of text, where they begin, tip and link."""
 
     title: str
     classes: frozenset[str]
     texts: tuple[str, ...]
     left: float
+    id: str = ""
+    tip: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True)
@@ -54,15 +58,34 @@ def read(drawing: Drawing, name: str = engine.WHEEL) -> Picture:
         kind = next((k for k in found if k in classes), None)
         if kind and len(group) > 1:  # an invisible one has a title only
             found[kind].append(_item(group, classes))
-    texts = tuple(_text(t) for t in root.iter(f"{_NS}text"))
+    texts = lines(root)
     return Picture(tuple(found["node"]), tuple(found["edge"]), tuple(found["cluster"]), texts, root)
 
 
 def _item(group: ElementTree.Element, classes: frozenset[str]) -> Item:
     title = group.findtext(f"{_NS}title") or ""
-    texts = tuple(_text(t) for t in group.iter(f"{_NS}text"))
     lefts = [float(t.get("x", "nan")) for t in group.iter(f"{_NS}text")]
-    return Item(title, classes, texts, min(lefts, default=float("nan")))
+    anchor = next(group.iter(f"{_NS}a"), None)
+    tip, link = ("", "") if anchor is None else (anchor.get(f"{_XLINK}{k}", "") for k in ("title", "href"))
+    return Item(
+        title, classes, lines(group), min(lefts, default=float("nan")), group.get("id", ""), tip, link
+    )
+
+
+def lines(element: ElementTree.Element) -> tuple[str, ...]:
+    """Return the lines of text inside an element, a subscript written as in a name: ``h_3``."""
+    found: list[tuple[str | None, str]] = []
+    pieces = [t for t in element.iter(f"{_NS}text") if t.get("font-size") != "2.00"]  # that is a gap
+    below = {t.get("y") for t in pieces if t.get("baseline-shift") == "sub"}
+    for piece in pieces:
+        y, text = piece.get("y"), _text(piece)
+        if piece.get("baseline-shift") == "sub":
+            text = "_" + text.replace(",", "_")
+        if y in below and found and found[-1][0] == y:
+            found[-1] = (y, found[-1][1] + text)
+        else:
+            found.append((y, text))
+    return tuple(text for _, text in found)
 
 
 def _text(element: ElementTree.Element) -> str:

@@ -129,7 +129,7 @@ def test_a_fold_is_level_with_one_state_on_both_sides():
     assert len(rows) == 2
     assert f"n{h1}" in rows
     ghost = next(row for row in rows if row != f"n{h1}")
-    assert f"{ghost} [label=<<b>h_17</b>" in source
+    assert f'{ghost} [label=<<b>h<font point-size="8"><sub>17</sub></font></b>' in source
 
 
 def test_a_running_sum_written_by_hand_folds_too():

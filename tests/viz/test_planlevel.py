@@ -11,7 +11,7 @@ from tests.plan.scheduling.test_schedule import data, loss, network
 from tinygrad_rnn import ops
 from tinygrad_rnn.plan.compiled import compile
 from tinygrad_rnn.viz.planlevel import places
-from tinygrad_rnn.viz.theme import PLAIN, RAMP
+from tinygrad_rnn.viz.theme import LIGHT
 
 
 def plan_of(fn, *args):
@@ -22,13 +22,16 @@ def train_step(steps):
     return plan_of(tr.value_and_grad(loss), network(), *data(steps))
 
 
+SUBSCRIPT = re.compile(r'<font point-size="8"><sub>(.*?)</sub></font>')
+
+
 def boxes(drawing):
     """Return the texts of each box by its identifier."""
     found = re.findall(r"^(n\w+) \[label=<<b>(.*?)</b>(.*?)>,shape", drawing.source, re.M)
     rows = {
         name: [head, *re.findall(r'<font point-size="9">(.*?)</font>', rest)] for name, head, rest in found
     }
-    return {name: list(map(unescape, texts)) for name, texts in rows.items()}
+    return {name: [unescape(SUBSCRIPT.sub(r"_\1", text)) for text in texts] for name, texts in rows.items()}
 
 
 def edges(drawing):
@@ -92,7 +95,7 @@ def test_the_color_is_the_arithmetic_of_all_members():
     """A product of 2·50·50·50 flops is darker than a sum of 50·50, and data has no color."""
     source = tr.draw(plan_of(lambda x: (x @ x) + 1.0, np.ones((50, 50)))).source
     fills = dict(re.findall(r'^(n\d+) \[.*fillcolor="(#\w+)"', source, re.M))
-    assert fills == {"n0": RAMP[-1], "n1": RAMP[2], "n2": PLAIN}
+    assert fills == {"n0": LIGHT.ramp[-1], "n1": LIGHT.ramp[2], "n2": LIGHT.plain}
     assert "flops, from" in source
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from tinygrad_rnn.core.graph import Graph
@@ -15,9 +16,11 @@ from tinygrad_rnn.viz.rolled import RolledLevel
 from tinygrad_rnn.viz.scalar import scalar_graph
 from tinygrad_rnn.viz.source import graph_of
 from tinygrad_rnn.viz.steplevel import StepLevel
+from tinygrad_rnn.viz.theme import theme_of
 from tinygrad_rnn.viz.timeline import Fold, Timeline, fold_nodes, fold_steps
 
 LEVELS = ("op", "step", "scalar", "rolled")
+_SKETCHES: dict[str, Any] = {"step": StepLevel, "rolled": RolledLevel}
 MOST_NODES = 2_000  # "auto" folds a larger graph that has no time steps
 
 
@@ -26,9 +29,10 @@ def draw(
     level: str = "op",
     fold: Any = "auto",
     values: bool = True,
-    gradients: bool = True,
+    gradients: bool | str = True,
     *,
     truncate: int | None = None,
+    theme: str = "light",
 ) -> Drawing:
     """Return the drawing of a graph: a ``graphviz.Digraph`` that shows itself in Jupyter.
 
@@ -46,13 +50,15 @@ def draw(
         fold: ``"auto"`` folds the middle of a sequence of more than 8 steps; True of any of more than 4; False never;
             a number shows at most so many steps.
         values: write values, or the shape of what is too large.
-        gradients: write gradients and color by them.
+        gradients: write gradients and color by them; ``"edges"``: of a small graph also how much flows back
+            through each edge.
         truncate: mark what ``unroll(..., truncate=k)`` would cut: the state's edges between blocks of k steps. The
             graph and its gradients stay whole.
+        theme: ``"light"``, ``"dark"``, or ``"print"``: black on white, where widths and dashes stand for colors.
 
     Raises:
         TypeError: ``x`` holds something else than nodes, or ``fold`` is none of these.
-        ValueError: an unknown ``level``; ``level="scalar"`` of a network with too many numbers.
+        ValueError: an unknown ``level`` or ``theme``; ``level="scalar"`` of a network with too many numbers.
 
     Example:
         >>> import tinygrad_rnn as tr
@@ -65,26 +71,44 @@ def draw(
     """
     if level not in LEVELS:
         raise ValueError(f"draw: level={level!r} is unknown; legal: {', '.join(map(repr, LEVELS))}")
+    if not isinstance(gradients, bool) and gradients != "edges":
+        raise ValueError(f"draw: gradients={gradients!r} is unknown; legal: True, False, 'edges'")
     if isinstance(x, Plan):
-        return draw_plan(x)
+        return draw_plan(x, theme_of(theme))
     graph = graph_of(x)
-    return draw_graph(graph, level, fold, values, held(graph) if gradients else None, truncate=truncate)
+    look = Look(values, truncate, theme, numbers=gradients == "edges")
+    return draw_graph(graph, level, fold, look, held(graph) if gradients else None)
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a drawing looks, as ``draw`` has it: ``values``, ``truncate`` and ``theme``.
+
+    Attributes:
+        numbers: write the magnitude at each edge.
+        bare: leave out caption, tips and links, for a page that says these itself.
+    """
+
+    values: bool = True
+    truncate: int | None = None
+    theme: str = "light"
+    numbers: bool = False
+    bare: bool = False
 
 
 def draw_graph(
     graph: Graph,
     level: str = "op",
     fold: Any = "auto",
-    values: bool = True,
+    look: Look = Look(),
     cotangents: Cotangents | None = None,
-    *,
-    truncate: int | None = None,
 ) -> Drawing:
     """Return the drawing of a graph with the given ``cotangents``, whatever its nodes' ``.grad``; see ``draw``.
 
     Args:
         graph: the graph.
-        level, fold, values, truncate: as for ``draw``.
+        level, fold: as for ``draw``.
+        look: what is written, and how it looks.
         cotangents: for each node, by its index, a float or an array, or None where there is none; None: draw no
             gradients.
     """
@@ -95,32 +119,38 @@ def draw_graph(
     if level == "rolled":
         steps = Fold()
     nodes = Fold() if timeline.steps else fold_nodes(len(graph), fold, MOST_NODES)
-    wish = Wish(values, cotangents, steps, nodes, truncate)
-    return _finish(_sketch(level, timeline, wish), level, wish)
+    theme = theme_of(look.theme)
+    wish = Wish(look.values, cotangents, steps, nodes, look.truncate, theme, look.numbers, look.bare)
+    sketch = _SKETCHES.get(level, OpLevel)(timeline, wish)
+    canvas = sketch.draw()
+    notices = _notices(wish, sketch.flow.stale, canvas)
+    drawing = Drawing("tinygrad_rnn", body=canvas.lines(notices, _computed(wish)))
+    drawing.level, drawing.boxes, drawing.notices = level, canvas.boxes, tuple(notices)
+    drawing.members = canvas.members
+    return drawing
 
 
-def _sketch(level: str, timeline: Timeline, wish: Wish) -> Canvas:
-    if level == "step":
-        return StepLevel(timeline, wish).draw()
-    if level == "rolled":
-        return RolledLevel(timeline, wish).draw()
-    return OpLevel(timeline, wish).draw()
+def _computed(wish: Wish) -> bool:
+    return wish.cotangents is not None and any(g is not None for g in wish.cotangents)
 
 
-def _finish(canvas: Canvas, level: str, wish: Wish) -> Drawing:
-    computed = wish.cotangents is not None and any(g is not None for g in wish.cotangents)
+def _notices(wish: Wish, stale: bool, canvas: Canvas) -> list[str]:
+    """Return what the reader should know."""
     notices = []
     if wish.fold.count:
         notices.append(f"{wish.fold.count:,} steps are folded; fold=False draws them all")
     if wish.fold_nodes.count:
         notices.append(f"{wish.fold_nodes.count:,} nodes are folded; fold=False draws them all")
-    if wish.cotangents is not None and not computed:
+    if wish.cotangents is not None and not _computed(wish):
         notices.append("gradients: not computed yet (call .backward() first)")
     if wish.truncate:
         notices.append(
-            f"truncation after {wish.truncate:,} steps is only marked; the gradients are the whole ones"
+            f"truncation after {wish.truncate:,} steps is only marked; the gradients are those of the whole graph"
         )
-    drawing = Drawing("tinygrad_rnn", body=canvas.lines(notices, computed))
-    drawing.level, drawing.boxes, drawing.notices = level, canvas.boxes, tuple(notices)
-    drawing.members = canvas.members
-    return drawing
+    if stale:
+        notices.append(
+            "leaves were assigned since: their new values, the old gradients, and no flow at some edges"
+        )
+    if wish.numbers and not canvas.numbers:
+        notices.append("too many edges to write a number at each; fold=True shows fewer")
+    return notices

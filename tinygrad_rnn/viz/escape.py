@@ -7,9 +7,13 @@ are made by the drawing (``n0``, ``n1``, ...) and never from a name.
 
 from __future__ import annotations
 
+import re
 from html import escape as _entities
 
 LONGEST_NAME = 48  # characters; a longer name ends in an ellipsis
+_INDEX = r"(?:\d+|[^\W_]{1,3}|init)"
+# a letter or word, its index in brackets; subscripts; an index in brackets
+_SUBSCRIPTED = re.compile(rf"([^\W_]+(?:\[[^\]]*\])?)_({_INDEX}(?:_{_INDEX})*|\(t[-+]\d+\))(\[[^\]]*\])?\Z")
 _REPLACEMENT = "\N{REPLACEMENT CHARACTER}"
 
 
@@ -58,3 +62,25 @@ def marked_up(text: str) -> str:
         '&lt;b&gt;'
     """
     return _entities(text)
+
+
+def subscripted(heading: str, size: float = 8.0) -> str:
+    """Return a heading as character data of an HTML-like label, the name in it written as in a formula.
+
+    ``h_3``, ``W_hh`` and ``h_init`` have a subscript, ``size`` points high: a number, at most three letters or
+    ``init``. ``training_loss`` is a word.
+
+    Example:
+        >>> subscripted("h_3 = tanh")
+        'h<font point-size="8"><sub>3</sub></font> = tanh'
+        >>> subscripted("training_loss")
+        'training_loss'
+    """
+    name, equals, rest = heading.partition(" = ")
+    found = _SUBSCRIPTED.match(name)
+    if found is None:
+        return marked_up(heading)
+    base, below, at = found.groups()
+    lower = marked_up(below.replace("_", ",").strip("()"))
+    small = f'<font point-size="{size:g}"><sub>{lower}</sub></font>'
+    return f"{marked_up(base)}{small}{marked_up((at or '') + equals + rest)}"

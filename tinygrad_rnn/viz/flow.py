@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from tinygrad_rnn.core.errors import GraphMutationError
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.viz.label import NOT_COMPUTED, gradient_text, magnitude, number
 from tinygrad_rnn.viz.timeline import Timeline
@@ -32,6 +33,10 @@ class Flow:
     Args:
         timeline: the graph's steps.
         cotangents: for each node its cotangent or None; None when no gradient is to be drawn.
+
+    Attributes:
+        wanted: whether gradients are to be drawn.
+        stale: whether a share could not be told, because a leaf was assigned since the graph was recorded.
     """
 
     def __init__(self, timeline: Timeline, cotangents: Cotangents | None) -> None:
@@ -40,8 +45,13 @@ class Flow:
         self._budget = MOST_PRODUCTS
         self._shares: dict[int, tuple[Any, ...]] = {}
         self._nodes: dict[int, float] = {}
-        self._wanted = cotangents is not None
+        self.wanted = cotangents is not None
+        self.stale = False
         self._of: Cotangents = (None,) * len(timeline.graph) if cotangents is None else cotangents
+
+    def gradient(self, i: int) -> Any:
+        """Return node i's gradient, None where it was not computed."""
+        return self._of[i]
 
     def node(self, i: int) -> float | None:
         """Return the magnitude of node i's gradient, None where it was not computed."""
@@ -54,14 +64,14 @@ class Flow:
     def lines(self, i: int) -> list[str]:
         """Return what a box says about node i's gradient: one line, or none where none is wanted or possible."""
         node = self._graph[i]
-        if not self._wanted or node.kind == "constant" or node.dtype.kind != "f":
+        if not self.wanted or node.kind == "constant" or node.dtype.kind != "f":
             return []
         return [NOT_COMPUTED if self._of[i] is None else gradient_text(self._of[i], node.shape)]
 
     def range_lines(self, members: Sequence[int]) -> list[str]:
         """Return what a box says about the gradients of several nodes that are one node of the rolled network."""
         last = self._graph[members[-1]]
-        if not self._wanted or last.kind == "constant" or last.dtype.kind != "f":
+        if not self.wanted or last.kind == "constant" or last.dtype.kind != "f":
             return []
         sizes = [m for m in map(self.node, members) if m is not None]
         if not sizes:
@@ -96,5 +106,11 @@ class Flow:
             if self._budget <= 0:
                 return (None,) * len(node.parents)
             self._budget -= 1
-            self._shares[i] = self._graph.local_vjp(node, self._of[i])
+            try:
+                self._shares[i] = self._graph.local_vjp(node, self._of[i])
+            except (
+                GraphMutationError
+            ):  # a weight was updated: the nodes' gradients still hold, the shares are lost
+                self.stale = True
+                self._shares[i] = (None,) * len(node.parents)
         return self._shares[i]

@@ -17,8 +17,9 @@ from tinygrad_rnn.viz.ghosts import Frame, plan_ghosts
 from tinygrad_rnn.viz.label import gradient_text, heading, inlined, magnitude, value_lines
 from tinygrad_rnn.viz.order import CUT, SHARED, WOULD_CUT, fan_ins, lay_rail, links, stack, step_of
 from tinygrad_rnn.viz.states import Entry, States
-from tinygrad_rnn.viz.theme import Palette, Scale
+from tinygrad_rnn.viz.theme import LIGHT, Palette, Scale, Theme
 from tinygrad_rnn.viz.timeline import Fold, Timeline
+from tinygrad_rnn.viz.tips import Lines, Tips
 
 _UNSORTED = 20_000  # so many nodes in one frame are put down as they come
 
@@ -33,6 +34,9 @@ class Wish:
         fold: the steps that are folded away.
         fold_nodes: the nodes that are folded away, of a graph without steps.
         truncate: the block length of the truncation whose cuts are marked; None for none.
+        theme: colors and lines.
+        numbers: whether the magnitude at each edge is written.
+        bare: whether caption, tips and links are left out.
     """
 
     values: bool = True
@@ -40,6 +44,14 @@ class Wish:
     fold: Fold = Fold()  # noqa: RUF009 - frozen
     fold_nodes: Fold = Fold()  # noqa: RUF009 - frozen
     truncate: int | None = None
+    theme: Theme = LIGHT
+    numbers: bool = False
+    bare: bool = False
+
+    def canvas(self, magnitudes: Iterable[float | None], expected: int) -> Canvas:
+        """Return an empty canvas, its scale that of the ``magnitudes``, for about ``expected`` boxes."""
+        palette = Palette(Scale.of(m for m in magnitudes if m is not None), self.theme)
+        return Canvas(palette, expected, self.bare, self.numbers)
 
 
 class OpLevel:
@@ -55,9 +67,9 @@ class OpLevel:
         self.ghosts = plan_ghosts(timeline)
         self.states = States(timeline, self._in_step, set(self.ghosts))
         self.chains = fan_ins(timeline, self.visible, lambda p: self._inlined[p] is None)
-        scale = Scale.of(m for m in map(self.flow.node, self.visible) if m is not None)
         ghosts = len(self.ghosts) * (len(timeline.steps) - wish.fold.count)
-        self.canvas = Canvas(Palette(scale), len(self.visible) + ghosts)
+        self.canvas = wish.canvas(map(self.flow.node, self.visible), len(self.visible) + ghosts)
+        self._tips = Tips(self.graph, self.flow) if self.canvas.told else None
         self._next_id = len(self.graph)
         self._ghost_ids: dict[tuple[int, Frame], str] = {}
         self._entry_ids: dict[tuple[int, Frame], str] = {}
@@ -69,6 +81,7 @@ class OpLevel:
         self._bottoms: dict[Frame, list[str]] = {}
         self._folded_edges: set[tuple[str, str]] = set()
         self._hanging = {(e.source, f): e for f, es in self.states.entries.items() for e in es}
+        self._echoed = {*self.ghosts, *self.chains, *(source for source, _ in self._hanging)}
         self._cut_sources = {e.cut: e for e in self._hanging.values() if e.cut is not None}
 
     # --- what is shown
@@ -77,6 +90,12 @@ class OpLevel:
         """Return the text of each unnamed scalar constant, which is written into its users' labels."""
         outputs = self.timeline.output_indices
         return [None if i in outputs else inlined(node) for i, node in enumerate(self.graph)]
+
+    def _tip(self, i: int, what: str = "") -> Lines:
+        return self._tips.node(i, what) if self._tips else ()
+
+    def _edge_tip(self, p: int, i: int, size: float | None) -> Lines:
+        return self._tips.edge(p, i, size) if self._tips else ()
 
     def _hidden(self, i: int) -> bool:
         if not self._folding:
@@ -162,8 +181,10 @@ class OpLevel:
                 [heading(node, constants), *values, *(() if cut else self.flow.lines(i))],
                 "cut" if node.op is not None and node.op.name == "detach" else node.kind,
                 self.flow.node(i),
-                f"w{i}" if i in self.ghosts else "",
+                f"w{i}" if i in self._echoed else "",
                 (i,),
+                bool(node.name),
+                self._tip(i),
             ),
             self._path(self.timeline.places[i].path) if frame is None else frame,
         )
@@ -183,9 +204,10 @@ class OpLevel:
         share = self.flow.through(i, self.ghosts[i][frame])
         if share is not None:
             lines.append(gradient_text(share, node.shape) + " here")
-        self.canvas.box(
-            Vertex(name, lines, "ghost", self.flow.node(i), f"w{i}", (i,)), self._beside_user(frame)
-        )
+        tip = self._tips.share(i, share) if self._tips else ()
+        size, named = self.flow.node(i), bool(node.name)
+        vertex = Vertex(name, lines, "ghost", size, f"w{i}", (i,), named, tip, f"n{i}")
+        self.canvas.box(vertex, self._beside_user(frame))
         return name
 
     def _path(self, scope: Frame) -> Frame:
@@ -234,13 +256,14 @@ class OpLevel:
             self.canvas.layout(
                 f"n{i}->{above} [style=invis]", path
             )  # the user hangs below, its arrow points down
-            self.canvas.arrow(above, f"n{i}", size, "constraint=false", frame=path)
+            tip = self._edge_tip(p, i, size)
+            self.canvas.arrow(above, f"n{i}", size, "constraint=false", frame=path, tip=tip)
         elif self._hidden(p):
             self._folded_edge(self._fold_of(p), f"n{i}", size, self._marks(p, i))
         elif frame in self.ghosts.get(p, ()) or (str(i),) in self.ghosts.get(p, ()):
             corner = frame if self.timeline.steps else (str(i),)
-            marks = self._marks(p, i)
-            self.canvas.arrow(self._ghost(p, corner), f"n{i}", size, marks, frame=self._beside_user(corner))
+            marks, tip, beside = self._marks(p, i), self._edge_tip(p, i, size), self._beside_user(corner)
+            self.canvas.arrow(self._ghost(p, corner), f"n{i}", size, marks, frame=beside, tip=tip)
         else:
             self._direct(p, i, size, cut=bool(cut))
 
@@ -250,15 +273,14 @@ class OpLevel:
         inner = places[p].path == places[i].path
         if places[p].step == places[i].step >= 0 and places[p].lane != places[i].lane:
             self._reads[places[i].frame] = max(p, self._reads.get(places[i].frame, p), key=self._height)
-        parts = ("constraint=false" if apart else "", CUT if cut else self._marks(p, i))
-        attributes = ",".join(filter(None, parts))
-        self.canvas.arrow(
-            f"n{p}", f"n{i}", size, attributes, frame=self._path(places[i].path) if inner else ()
-        )
+        marks = self.canvas.palette.cut(CUT) if cut else self._marks(p, i)
+        attributes = ",".join(filter(None, ("constraint=false" if apart else "", marks)))
+        frame = self._path(places[i].path) if inner else ()
+        self.canvas.arrow(f"n{p}", f"n{i}", size, attributes, frame=frame, tip=self._edge_tip(p, i, size))
 
     def _marks(self, p: int, *users: int) -> str:
         """Return how the edge from p to its users looks where a truncation would cut it."""
-        return WOULD_CUT if self.cuts.between(p, *users) else ""
+        return self.canvas.palette.cut(WOULD_CUT) if self.cuts.between(p, *users) else ""
 
     def _height(self, i: int) -> int:
         return self.states.levels.get(i, -1)
@@ -271,19 +293,22 @@ class OpLevel:
         name = self._entry_ids[source, frame] = self._new_id()
         node = self.graph[source]
         kind = "cut" if self.cuts.between(source, *entry.users) else "state"
-        self.canvas.box(
-            Vertex(name, [node.name or heading(node)], kind, self.flow.node(source), f"w{source}", (source,)),
-            self._path(frame),
-        )
+        lines, tip = [node.name or heading(node)], self._tip(source, "the state that enters this step")
+        link = "" if self._hidden(source) else f"n{source}"
+        size, named = self.flow.node(source), bool(node.name)
+        vertex = Vertex(name, lines, kind, size, f"w{source}", (source,), named, tip, link)
+        self.canvas.box(vertex, self._path(frame))
 
     def _row(self, entry: Entry, frame: Frame) -> None:
         """Draw the state's way into the step, level with the state that the step makes of it."""
         name = f"n{entry.cut}" if entry.cut is not None else self._entry_ids[entry.source, frame]
         share = self.flow.through(entry.source, entry.users)
         size = None if share is None else magnitude(share)
-        attributes = CUT if entry.cut is not None else self._marks(entry.source, *entry.users)
+        marks = self._marks(entry.source, *entry.users)
+        attributes = self.canvas.palette.cut(CUT) if entry.cut is not None else marks
         if not self._hidden(entry.source):
-            self.canvas.arrow(f"n{entry.source}", name, size, attributes)
+            tip = self._edge_tip(entry.source, entry.users[0], size) if entry.users else ()
+            self.canvas.arrow(f"n{entry.source}", name, size, attributes, tip=tip, level=True)
             self.canvas.layout(f"{{rank=same; n{entry.source}; {name}}}")
         else:
             self._folded_edge(self._fold_of(entry.source), name, size, attributes)
@@ -343,17 +368,18 @@ class OpLevel:
             if last:
                 self._node(i)
             else:
-                vertex = Vertex(link, [node.op.symbol], "chain", self.flow.node(i), f"w{i}", (i,))
+                tip, size = self._tip(i, "the sum so far, on the way to"), self.flow.node(i)
+                vertex = Vertex(link, [node.op.symbol], "chain", size, f"w{i}", (i,), tip=tip, link=f"n{i}")
                 self.canvas.box(vertex, self._path(self.timeline.places[i].path))
             if previous:
-                self.canvas.arrow(previous, link, self.flow.node(i), "constraint=false")
+                self.canvas.arrow(previous, link, self.flow.node(i), "constraint=false", level=True)
                 if all(map(self._hidden, parents)):
                     self.canvas.layout(f"{{rank=same; {previous}; {link}}}")
             for p in parents:
                 if self._hidden(p):
                     self._folded_edge(self._fold_of(p), link, sizes[p])
                 else:
-                    self.canvas.arrow(f"n{p}", link, sizes[p])
+                    self.canvas.arrow(f"n{p}", link, sizes[p], tip=self._edge_tip(p, i, sizes[p]))
             previous = link
 
     def _rail(self, frames: Iterable[Frame]) -> None:

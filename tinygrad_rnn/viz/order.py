@@ -6,12 +6,10 @@ from collections.abc import Callable, Iterable
 
 from tinygrad_rnn.nn.places import Lane
 from tinygrad_rnn.viz.dot import Canvas
-from tinygrad_rnn.viz.theme import ALARM
 from tinygrad_rnn.viz.timeline import Timeline
 
 FEWEST_TERMS = 3  # an operation over so many steps is drawn as a running chain
-CUT = f'style=dashed,arrowhead=tee,penwidth=1.6,color="{ALARM}",fontcolor="{ALARM}",label="no gradient"'
-WOULD_CUT = CUT.replace("no gradient", "cut")  # by a truncation that is only marked
+CUT, WOULD_CUT = "no gradient", "cut"  # what stands at an edge that is cut, or would be by a truncation
 SHARED = "shared by all steps"  # the title of the frame in which the weights stand
 TALLEST = 8  # so many weights stand in one column
 

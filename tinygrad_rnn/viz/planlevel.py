@@ -15,10 +15,10 @@ from tinygrad_rnn.plan.scheduling.schedule import Order
 from tinygrad_rnn.viz.dot import Canvas, Path, Vertex
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.label import number, symbol
-from tinygrad_rnn.viz.theme import LINE, Palette, Scale
+from tinygrad_rnn.viz.theme import LIGHT, Palette, Scale, Theme
 
 _NUMBER = re.compile(r"\d+")
-_CARRIED = f'style=dashed,constraint=false,label="next",penwidth=1.5,color="{LINE}"'
+_CARRIED = 'style=dashed,constraint=false,label="next",penwidth=1.5'
 MOST_CLASSES = 150  # of a plan that is drawn class by class
 FEW_ARGUMENTS = 3  # tell operations of one kind apart
 MOST_RESULTS = 4  # that are listed in a box
@@ -47,7 +47,7 @@ class Box:
 class PlanLevel:
     """One drawing of a plan; ``draw`` fills and returns its canvas."""
 
-    def __init__(self, plan: Plan) -> None:
+    def __init__(self, plan: Plan, theme: Theme = LIGHT) -> None:
         self.items = plan.program.items
         self.program = plan.program
         self._order = Order(plan.program)
@@ -59,7 +59,7 @@ class PlanLevel:
         self._outputs = [set(self._makers(i)) for i in plan.program.outputs]
         self._data()
         sizes = [self._flops(box) for box in self.boxes]
-        self.canvas = Canvas(Palette(Scale.of(map(float, sizes))), len(self.boxes))
+        self.canvas = Canvas(Palette(Scale.of(map(float, sizes)), theme), len(self.boxes))
 
     def _collect(self, plan: Plan) -> None:
         """Make a box for each class of operations, in the order of running; for each kind where classes are many."""
@@ -154,6 +154,8 @@ class PlanLevel:
                     float(cost) if cost else None,
                     f"batches-{len(box.batches)}" if box.batches else "",
                     box.members,
+                    self._is_named(box),
+                    self._tip(box),
                 ),
                 self._frame(box),
             )
@@ -164,16 +166,27 @@ class PlanLevel:
                 name = self._ghost(tail, head)
             drawn.add(tail.name)
             back = tail is head or (tail.first >= head.first and tail.frame == head.frame != ())
-            self.canvas.arrow(name, head.name, None, _CARRIED if back else "")
+            line = f'{_CARRIED},color="{self.canvas.palette.theme.line}"'
+            self.canvas.arrow(name, head.name, None, line if back else "")
         return self.canvas
 
     def _ghost(self, source: Box, head: Box) -> str:
         """Put down another box of data beside its second and every later user: far edges hide what is near."""
         name = f"{source.name}_{head.name}"
-        self.canvas.box(
-            Vertex(name, [self._title(source)], "ghost", members=source.members), self._frame(head)
-        )
+        lines, named = [self._title(source)], self._is_named(source)
+        vertex = Vertex(name, lines, "ghost", members=source.members, named=named, link=source.name)
+        self.canvas.box(vertex, self._frame(head))
         return name
+
+    def _is_named(self, box: Box) -> bool:
+        return any(self.items[i].name for i in box.members)
+
+    def _tip(self, box: Box) -> list[str]:
+        """Return all about a box: what it does and to how much, with the formula and the arithmetic."""
+        op = self.items[box.members[0]].op
+        doc = [op.doc.strip().split("\n", 1)[0]] if op is not None and op is not ASSEMBLE and op.doc else []
+        cost = self._flops(box)
+        return [self._title(box), *doc, *self._lines(box), *([f"{cost:,} flops"] if cost else ())]
 
     def _results(self, box: Box) -> list[str]:
         """Return which results of the function the box has part in."""
@@ -268,9 +281,9 @@ def places(scopes: Iterable[tuple[str, ...]]) -> str:
     )
 
 
-def draw_plan(plan: Plan) -> Drawing:
+def draw_plan(plan: Plan, theme: Theme = LIGHT) -> Drawing:
     """Return the drawing of a plan; the color is the number of flops of all that a box stands for."""
-    canvas = PlanLevel(plan).draw()
+    canvas = PlanLevel(plan, theme).draw()
     notices = [f"{plan!r}"[1:-1]]
     drawing = Drawing("plan", body=canvas.lines(notices, True, "flops"))
     drawing.level, drawing.boxes, drawing.notices = "plan", canvas.boxes, tuple(notices)

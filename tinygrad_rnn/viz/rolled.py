@@ -13,8 +13,8 @@ from tinygrad_rnn.viz.ghosts import plan_ghosts
 from tinygrad_rnn.viz.kinds import OUTSIDE, Kinds
 from tinygrad_rnn.viz.label import heading, inlined, symbol, value_lines
 from tinygrad_rnn.viz.oplevel import Wish
-from tinygrad_rnn.viz.theme import Palette, Scale
 from tinygrad_rnn.viz.timeline import Timeline
+from tinygrad_rnn.viz.tips import Tips
 
 Box = tuple[str, int]  # ("kind", number) or ("node", index)
 
@@ -28,8 +28,8 @@ class RolledLevel:
         self.kinds = Kinds(timeline, set(plan_ghosts(timeline)))
         self._sizes = [self._largest(members) for members in self.kinds.members]
         loose = [self.flow.node(i) for i in range(len(self.graph)) if self.kinds.of[i] == OUTSIDE]
-        scale = Scale.of(m for m in (*self._sizes, *loose) if m is not None)
-        self.canvas = Canvas(Palette(scale), len(self.kinds.members))
+        self.canvas = wish.canvas((*self._sizes, *loose), len(self.kinds.members))
+        self._tips = Tips(self.graph, self.flow) if self.canvas.told else None
         self._names: dict[Box, str] = {}
         self._delays: dict[tuple[Box, int], str] = {}
         self._delay_of: dict[tuple[int, int], str] = {}
@@ -90,9 +90,18 @@ class RolledLevel:
                 "cut" if node.op is not None and node.op.name == "detach" else node.kind,
                 self._sizes[box[1]],
                 members=members,
+                named=bool(node.name),
+                tip=self._kind_tip(members),
             ),
             self._frame(members[-1]),
         )
+
+    def _kind_tip(self, members: list[int]) -> list[str]:
+        """Return what all nodes of a kind have in common, and how many they are."""
+        if not self._tips:
+            return []
+        lines = [self._title(members[-1]), *self._tips.formula(members[-1]), *self._lines(members)]
+        return [*lines, f"stands for {len(members):,} nodes of {len(self.timeline.steps):,} steps"]
 
     def _frame(self, i: int) -> tuple[str, ...]:
         place = self.timeline.places[i]
@@ -138,7 +147,8 @@ class RolledLevel:
         lines = [heading(node, constants), *values, *self.flow.lines(i)]
         tokens = f"w{i}" if node.kind == "leaf" else ""
         name = self._names[self._box(i)]
-        self.canvas.box(Vertex(name, lines, node.kind, self.flow.node(i), tokens, (i,)))
+        tip, named = self._tips.node(i) if self._tips else (), bool(node.name)
+        self.canvas.box(Vertex(name, lines, node.kind, self.flow.node(i), tokens, (i,), named, tip))
 
     # --- edges
 

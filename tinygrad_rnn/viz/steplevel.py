@@ -12,8 +12,8 @@ from tinygrad_rnn.viz.ghosts import plan_ghosts
 from tinygrad_rnn.viz.label import heading, inlined, value_lines
 from tinygrad_rnn.viz.oplevel import Wish
 from tinygrad_rnn.viz.order import CUT, SHARED, WOULD_CUT, fan_ins, lay_rail, links, stack, step_of
-from tinygrad_rnn.viz.theme import Palette, Scale
 from tinygrad_rnn.viz.timeline import Timeline
+from tinygrad_rnn.viz.tips import Lines, Tips
 
 Frame = tuple[str, ...]
 
@@ -51,13 +51,14 @@ class StepLevel:
             i for i in range(len(self.graph)) if not timeline.places[i].frame and not self._unneeded(i)
         ]
         drawn = [*self._ports, *self._loose]
-        scale = Scale.of(m for m in map(self.flow.node, drawn) if m is not None)
-        self.canvas = Canvas(Palette(scale), len(drawn) + len(self.cells))
+        self.canvas = wish.canvas(map(self.flow.node, drawn), len(drawn) + len(self.cells))
+        self._tips = Tips(self.graph, self.flow) if self.canvas.told else None
         self._next_id = len(self.graph)
         self._cell_ids: dict[Frame, str] = {}
         self._fold_ids: dict[Lane, str] = {}
         self._seen: set[tuple[str, str]] = set()
         self._put: set[int] = set()
+        self._chains: dict[int, list[list[int]]] = {}
         self._anchors: dict[Frame, str] = {}
 
     # --- what the graph's steps consist of
@@ -145,9 +146,9 @@ class StepLevel:
     def draw(self) -> Canvas:
         """Put everything down."""
         leaves = [i for i in self._loose if i in self.hubs and self.graph[i].op is None]
-        chains = fan_ins(self.timeline, self._loose, lambda p: not self._unneeded(p))
+        self._chains = fan_ins(self.timeline, self._loose, lambda p: not self._unneeded(p))
         for i in self._loose:
-            if i not in chains:
+            if i not in self._chains:
                 self._box(i, (SHARED,) if i in leaves else self.timeline.places[i].path)
         stack(self.canvas, [f"n{i}" for i in leaves], SHARED)
         shown = [f for f in self.cells if not self._hidden_step(f)]
@@ -156,8 +157,8 @@ class StepLevel:
         for frame in self.cells:
             self._cell_edges(frame)
         for i in self._loose:
-            if i in chains:
-                self._chain(i, chains[i])
+            if i in self._chains:
+                self._chain(i, self._chains[i])
                 continue
             for p in self.graph.parent_indices[i]:
                 if not self._unneeded(p):
@@ -197,7 +198,8 @@ class StepLevel:
             if k == len(groups) - 1:
                 self._box(i, self.timeline.places[i].path)
             else:
-                self.canvas.box(Vertex(link, [node.op.symbol], "chain", size, f"w{i}", (i,)))
+                vertex = Vertex(link, [node.op.symbol], "chain", size, f"w{i}", (i,), link=f"n{i}")
+                self.canvas.box(vertex)
             if previous:
                 self.canvas.arrow(previous, link, size, "constraint=false")
                 if all(self._name(p) != f"n{p}" for p in parents):
@@ -216,10 +218,13 @@ class StepLevel:
         self._put.add(i)
         values = value_lines(node) if self.wish.values else ()
         lines = [node.name or heading(node, constants), *values, *self.flow.lines(i)]
-        tokens = f"w{i}" if i in self.hubs else ""
-        self.canvas.box(
-            Vertex(f"n{i}", lines, node.kind, self.flow.node(i), tokens, (i,)), self.timeline.drawn(frame)
-        )
+        tokens = f"w{i}" if i in self.hubs or i in self._chains else ""
+        size, named, tip = self.flow.node(i), bool(node.name), self._tip(i)
+        vertex = Vertex(f"n{i}", lines, node.kind, size, tokens, (i,), named, tip)
+        self.canvas.box(vertex, self.timeline.drawn(frame))
+
+    def _tip(self, i: int) -> Lines:
+        return self._tips.node(i) if self._tips else ()
 
     def _cell(self, frame: Frame) -> None:
         cell = self.cells[frame]
@@ -249,7 +254,7 @@ class StepLevel:
         """Draw what enters a cell: an input of this step, a state of another, or what stands outside of all steps."""
         if self._cut(p):
             for source in self.graph.parent_indices[p]:
-                self._edge(self._name(source), head, None, CUT, row=True)
+                self._edge(self._name(source), head, None, self.canvas.palette.cut(CUT), row=True)
             return
         place, frame = self.timeline.places[p], self.timeline.places[port].frame
         if place.frame and p not in self._put and self.graph[p].op is None and self._name(p) == f"n{p}":
@@ -259,7 +264,7 @@ class StepLevel:
         row = place.frame != frame and place.lane == frame[:-1] and self.graph[p].op is not None
         cell = self.cells[frame]
         users = [port] if head == f"n{port}" else [q for q in cell.ports if p in cell.inputs[q]]
-        marks = WOULD_CUT if self.cuts.between(p, *users) else ""
+        marks = self.canvas.palette.cut(WOULD_CUT) if self.cuts.between(p, *users) else ""
         self._edge(self._name(p), head, self.flow.node(p), marks, row=row)
 
     def _name(self, p: int) -> str:
