@@ -121,7 +121,7 @@ def test_playing_walks_on_and_stops(page: Any, tmp_path: Path) -> None:
 
 
 def test_colors_follow_the_ramp_of_the_drawings(page: Any, tmp_path: Path) -> None:
-    from tinygrad_rnn.viz.theme import RAMP, Palette, Scale
+    from tinygrad_rnn.viz.theme import LIGHT, Palette, Scale
 
     loss = scalar_rnn(4)
     opened(page, tmp_path, loss)
@@ -138,7 +138,7 @@ def test_colors_follow_the_ramp_of_the_drawings(page: Any, tmp_path: Path) -> No
     ramp = page.evaluate(
         "[0,1,2,3,4,5,6].map(i => getComputedStyle(document.documentElement).getPropertyValue(`--lv${i}`))"
     )
-    assert tuple(color.strip() for color in ramp) == RAMP
+    assert tuple(color.strip() for color in ramp) == LIGHT.ramp
 
 
 def test_arrays_are_told_entry_by_entry(page: Any, tmp_path: Path) -> None:

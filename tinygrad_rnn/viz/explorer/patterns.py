@@ -12,7 +12,7 @@ from tinygrad_rnn.core.autodiff import pullback
 from tinygrad_rnn.core.graph import Graph, recording
 from tinygrad_rnn.core.scalarize import scalarize
 from tinygrad_rnn.core.tree import flatten
-from tinygrad_rnn.viz.draw import draw_graph
+from tinygrad_rnn.viz.draw import Look, draw_graph
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.explorer.formulas import letter
 from tinygrad_rnn.viz.explorer.layout import layouts
@@ -68,7 +68,8 @@ class Patterns:
             if len(self._known) == MOST_PATTERNS:
                 return None
             self._known[signature] = len(self._known)
-            drawing = draw_graph(scalars, fold=False, cotangents=[g if g is None else _WIDE for g in grads])
+            wide = [g if g is None else _WIDE for g in grads]
+            drawing = draw_graph(scalars, fold=False, look=Look(bare=True), cotangents=wide)
             self.drawings.append(drawing)
             self.boxes.append({box: of[0] for box, of in drawing.members.items()})
         return self._known[signature]

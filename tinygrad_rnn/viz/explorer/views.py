@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from tinygrad_rnn.viz.draw import MOST_NODES, draw_graph
+from tinygrad_rnn.viz.draw import MOST_NODES, Look, draw_graph
 from tinygrad_rnn.viz.drawing import Drawing
 from tinygrad_rnn.viz.explorer.layout import layouts
 from tinygrad_rnn.viz.label import inlined
@@ -40,7 +40,8 @@ def views(timeline: Timeline, grads: list[Any]) -> tuple[list[dict[str, Any]], s
         grads: the gradient of each node.
     """
     wanted = _wanted(timeline)
-    drawings = [draw_graph(timeline.graph, cotangents=grads, **view.how) for view in wanted]
+    bare = Look(bare=True)
+    drawings = [draw_graph(timeline.graph, look=bare, cotangents=grads, **view.how) for view in wanted]
     small = [drawing for drawing in drawings if drawing.boxes <= MOST_BOXES]
     pictures = dict(zip(map(id, small), layouts(small), strict=True))
     found = [
