@@ -51,6 +51,8 @@ const Camera = (() => {
     const camera = {
       zoomAt,
       at: () => ({ ...at }),
+      // What the stage shows, in the drawing's coordinates.
+      area: () => ({ x: -at.x / at.k, y: -at.y / at.k, w: size().w / at.k, h: size().h / at.k }),
       pan: (dx, dy) => put(at.x + dx, at.y + dy, at.k),
       // The whole graph, however small that makes it.
       whole: (gently = true) => frame(bounds, Math.min(1.4, wholeScale()), gently ? glide : put),

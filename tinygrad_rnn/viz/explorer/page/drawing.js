@@ -65,13 +65,14 @@ const Drawing = (() => {
     markLines(group);
     group.dataset.box = id;
     const kind = base.split(" ")[1] || "";
-    return { id, group, members, hosted, base, kind, bounds: shape ? boundsOf(shape) : null, in: [], out: [], status: "", light: "" };
+    return { id, group, members, hosted, base, kind, bounds: shape ? boundsOf(shape) : null, hidden: true, in: [], out: [], status: "", light: "" };
   }
 
   function readLine(group, boxes) {
     const [tail, head] = takeTitle(group).split("->").map((id) => boxes.get(id));
-    if (!tail || !head) return null;
-    const line = { group, tail, head, edges: [], base: group.getAttribute("class"), status: "", light: "" };
+    if (!tail || !head || !group.querySelector("path")) return null;
+    const bounds = boundsOf(group.querySelector("path"));
+    const line = { group, tail, head, edges: [], bounds, hidden: true, base: group.getAttribute("class"), status: "", light: "" };
     tail.out.push(line);
     head.in.push(line);
     return line;
@@ -106,20 +107,40 @@ const Drawing = (() => {
       if (box.bounds) boxes.set(box.id, box);
     }
     const lines = [...root.querySelectorAll("g.edge")].map((group) => readLine(group, boxes)).filter(Boolean);
-    const frames = [...root.querySelectorAll("g.cluster")].map((group) => { takeTitle(group); return boundsOf(group.querySelector("path, polygon")); });
+    const frames = [...root.querySelectorAll("g.cluster")].map(readFrame);
     const boxesOf = model.nodes.map(() => []);
     for (const box of boxes.values()) for (const i of box.hosted) boxesOf[i].push(box);
     for (const list of boxesOf) list.sort((a, b) => Number(SECOND.has(a.kind)) - Number(SECOND.has(b.kind)));
     const lineOf = assignEdges(model, boxesOf);
-    return { root, boxes, lines, boxesOf, lineOf, bounds: union([...frames, ...[...boxes.values()].map((box) => box.bounds)]) };
+    const layers = intoLayers(root, [frames, lines, [...boxes.values()]]);
+    const things = [...frames, ...lines, ...boxes.values()];
+    return { root, boxes, lines, boxesOf, lineOf, layers, things, bounds: union([...frames, ...boxes.values()].map((thing) => thing.bounds)) };
+  }
+
+  // One group each for frames, lines and boxes, still empty: what is seen is put into them.
+  function intoLayers(root, kinds) {
+    const layers = kinds.map((things) => {
+      const layer = Dom.svg("g");
+      for (const thing of things) thing.layer = layer;
+      return layer;
+    });
+    root.replaceChildren(...layers);
+    return layers;
+  }
+
+  function readFrame(group) {
+    takeTitle(group);
+    return { group, bounds: boundsOf(group.querySelector("path, polygon")), hidden: true };
   }
 
   function union(list) {
-    const left = Math.min(...list.map((b) => b.x));
-    const top = Math.min(...list.map((b) => b.y));
-    const right = Math.max(...list.map((b) => b.x + b.w));
-    const bottom = Math.max(...list.map((b) => b.y + b.h));
-    return list.length ? { x: left - 8, y: top - 8, w: right - left + 16, h: bottom - top + 16 } : { x: 0, y: 0, w: 1, h: 1 };
+    const edge = (pick, of) => list.reduce((found, b) => pick(found, of(b)), of(list[0]));
+    if (!list.length) return { x: 0, y: 0, w: 1, h: 1 };
+    const left = edge(Math.min, (b) => b.x);
+    const top = edge(Math.min, (b) => b.y);
+    const right = edge(Math.max, (b) => b.x + b.w);
+    const bottom = edge(Math.max, (b) => b.y + b.h);
+    return { x: left - 8, y: top - 8, w: right - left + 16, h: bottom - top + 16 };
   }
 
   return { read, parse, takeTitle, markLines, boundsOf };

@@ -44,8 +44,9 @@ const FlowMap = (() => {
       const state = store.get();
       const { losses, steps, norms, nodes, lossNodes, state: name } = model.flows[flow];
       const node = state.hovered !== null ? state.hovered : state.selected;
-      const column = state.cell ? state.cell.column : nodes.indexOf(node);
-      const row = state.cell ? state.cell.row : lossNodes.indexOf(node);
+      const find = (list) => (node === null ? -1 : list.indexOf(node));
+      const column = state.cell ? state.cell.column : find(nodes);
+      const row = state.cell ? state.cell.row : find(lossNodes);
       const now = `${row},${column},${Boolean(state.cell)}`;
       if (now === shown) return;
       shown = now;

@@ -26,7 +26,8 @@ const Format = (() => {
   const percent = (part) => {
     const x = 100 * Number(part);
     if (!Number.isFinite(x)) return "–";
-    if (x !== 0 && Math.abs(x) < 0.05) return x > 0 ? "<0.1 %" : "−<0.1 %";
+    if (x === 0) return "0 %";
+    if (Math.abs(x) < 0.05) return x > 0 ? "<0.1 %" : "−<0.1 %";
     return `${(Math.abs(x) < 10 ? x.toFixed(1) : x.toFixed(0)).replace("-", "−")} %`;
   };
 

@@ -15,6 +15,10 @@ const GraphView = (() => {
     const drawings = new Map();
     let current = null;
 
+    const cull = () => { if (current) Culling.update(current, camera.area()); };
+    camera.onMove(cull);
+    addEventListener("resize", cull);
+
     async function open(key) {
       const view = model.payload.views.find((candidate) => candidate.key === key);
       if (!view) return;
@@ -23,9 +27,9 @@ const GraphView = (() => {
       if (!drawings.has(key)) drawings.set(key, text ? Drawing.read(text, view, model) : null);
       current = drawings.get(key);
       if (current && !current.badges) current.badges = current.root.appendChild(Dom.svg("g", { class: "badges" }));
+      if (current) { camera.open(current.bounds); cull(); }
       holder.replaceChildren(...(current ? [current.root] : []));
       notice(view, current);
-      if (current) camera.open(current.bounds);
       onOpen();
     }
 

@@ -31,9 +31,10 @@ const Highlight = (() => {
   function ofCell(model, { flow, row, column }) {
     const { nodes, lossNodes } = model.flows[flow];
     const lit = new Map();
-    for (const i of Model.between(model, nodes[column], lossNodes[row])) lit.set(i, "way");
-    lit.set(lossNodes[row], "loss");
-    lit.set(nodes[column], "chosen");
+    const [from, to] = [nodes[column], lossNodes[row]]; // null where the graph does not hold it
+    if (from !== null && to !== null) for (const i of Model.between(model, from, to)) lit.set(i, "way");
+    if (to !== null) lit.set(to, "loss");
+    if (from !== null) lit.set(from, "chosen");
     return { lit, badges: new Map() };
   }
 
@@ -48,7 +49,7 @@ const Highlight = (() => {
       const here = Number(norms[row][column]);
       const found = [];
       for (let c = 0; c < column; c++) {
-        if (norms[row][c] !== null) found.push({ node: nodes[c], step: steps[c], ratio: Number(norms[row][c]) / here });
+        if (norms[row][c] !== null && nodes[c] !== null) found.push({ node: nodes[c], step: steps[c], ratio: Number(norms[row][c]) / here });
       }
       let usable = 0;
       for (const { step, ratio } of found) if (ratio >= USABLE) usable = Math.max(usable, steps[column] - step);

@@ -62,9 +62,10 @@ const Keyboard = (() => {
       if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
       const { target, key } = event;
       if (dialog.open && key !== "?") return;
-      if (target.closest("input[type=search], select")) return;
+      const within = (selector) => target instanceof Element && target.closest(selector);
+      if (within("input[type=search], select")) return;
       if (target.id === "slider" && SLIDERS_OWN.has(key)) return;
-      if (target.closest("button") && (key === " " || key === "Enter")) return;
+      if (within("button") && (key === " " || key === "Enter")) return;
       const action = actions[key];
       if (!action) return;
       event.preventDefault();

@@ -16,7 +16,11 @@ const Paint = (() => {
 
     // A second box of one node (a ghost) shows only the gradient of its own uses.
     const isGhost = (box) => (box.kind === "ghost" || box.kind === "state") && box.out.length > 0;
-    const ownEdges = (box) => box.out.flatMap((line) => line.edges);
+    const known = new Map();
+    function ownEdges(box) {
+      if (!known.has(box)) known.set(box, box.out.flatMap((line) => line.edges));
+      return known.get(box);
+    }
 
     function arrived(box, position) {
       if (isGhost(box)) {
