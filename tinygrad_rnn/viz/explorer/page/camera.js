@@ -4,6 +4,7 @@ const Camera = (() => {
   const READABLE = 3.4; // pixels: a smaller line of text is left out, which also makes a large graph quick to paint
   const LINE = 9; // points: the small type of the drawings
   const MOVE = 180; // milliseconds
+  const FOOT = 44; // pixels at the bottom, where the legend stands
   const DRAG = 4; // pixels until a press becomes a drag
 
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -20,7 +21,7 @@ const Camera = (() => {
     });
     const size = () => ({ w: stage.clientWidth || 1, h: stage.clientHeight || 1 });
     const least = () => Math.min(1, 0.5 * wholeScale());
-    const wholeScale = () => Math.min(size().w / bounds.w, size().h / bounds.h);
+    const wholeScale = () => Math.min(size().w / bounds.w, (size().h - FOOT) / bounds.h);
 
     function put(x, y, k) { running += 1; at = { x, y, k }; paint(); }
 
@@ -45,7 +46,7 @@ const Camera = (() => {
 
     function frame(area, k, move) {
       const { w, h } = size();
-      move(w / 2 - (area.x + area.w / 2) * k, h / 2 - (area.y + area.h / 2) * k, k);
+      move(w / 2 - (area.x + area.w / 2) * k, (h - FOOT) / 2 - (area.y + area.h / 2) * k, k);
     }
 
     const camera = {
@@ -60,7 +61,7 @@ const Camera = (() => {
       open(area) {
         bounds = area;
         const k = Math.min(1.4, wholeScale());
-        if (k * LINE >= 1.6 * READABLE) return frame(bounds, k, put);
+        if (k * LINE >= 1.25 * READABLE) return frame(bounds, k, put);
         const { w, h } = size();
         const legible = Math.max((1.7 * READABLE) / LINE, Math.min(1, h / bounds.h));
         return put(12 - bounds.x * legible, Math.min(h / 2 - (bounds.y + bounds.h / 2) * legible, h), legible);
@@ -71,8 +72,9 @@ const Camera = (() => {
         const [left, top] = [at.x + box.x * at.k, at.y + box.y * at.k];
         const [right, bottom] = [left + box.w * at.k, top + box.h * at.k];
         if (left >= 8 && top >= 8 && right <= w - 8 && bottom <= h - 8) return;
-        const k = Math.max(at.k, Math.min(0.8, 1.7 * READABLE / LINE));
-        glide(w / 2 - (box.x + box.w / 2) * k, h / 2 - (box.y + box.h / 2) * k, k);
+        // Sideways a good piece at once, since the next step goes on there; up and down no more than needed.
+        const away = (low, high, length, margin) => (low < 8 ? margin - low : high > length - 8 ? length - margin - high : 0);
+        glide(at.x + away(left, right, w, 0.35 * w), at.y + away(top, bottom, h, Math.min(60, 0.15 * h)), at.k);
       },
       center: (box) => frame(box, Math.max(at.k, 0.8), glide),
       onMove: (listener) => listeners.push(listener),

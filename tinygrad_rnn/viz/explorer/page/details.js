@@ -13,7 +13,7 @@ const Details = (() => {
 
     function head(i) {
       const { op, kind, shape, dtype, formula, scope } = model.nodes[i];
-      const what = op ? `${op}${formula && formula !== op ? `: ${formula}` : ""}` : kind;
+      const what = op ? `${op}${formula ? `, ${formula}` : ""}` : kind;
       const facts = [what, scope.join(" › "), shape.length ? `(${shape.join(", ")})` : "", dtype].filter(Boolean);
       return [Dom.el("h2", {}, model.name(i)), Dom.el("p", { class: "muted facts" }, facts.join(" · ")), members(i), reach(i)];
     }
@@ -56,15 +56,16 @@ const Details = (() => {
       const list = model.shares[i];
       if (!list) return null;
       const largest = Math.max(...list.map((share) => Math.abs(Number(share.part)) || 0), 1e-300);
+      const mixed = list.some((share) => Number(share.part) < 0);
       const bars = list.map((share) => {
         const part = Number(share.part);
         const bar = Dom.el("i", { class: part < 0 ? "minus" : "plus" });
-        bar.style.height = `${Math.min(100, (50 * Math.abs(part || 0)) / largest).toFixed(2)}%`;
+        bar.style.height = `${((mixed ? 50 : 100) * Math.abs(part || 0)) / largest}%`;
         return Dom.el("span", { class: "bar", data: { part: String(share.part), step: share.step }, title: `t=${share.step}: ${Format.percent(part)}, norm ${share.norm}` }, bar);
       });
       const total = list.reduce((sum, share) => sum + Number(share.part), 0);
       const ends = Dom.el("p", { class: "axis" }, label(list[0]), Dom.el("span", { data: { total: String(total) } }, `together ${Format.percent(total)}`), label(list[list.length - 1]));
-      return [heading("Share of each time step"), Dom.el("div", { class: "bars", role: "img", "aria-label": sharesSpoken(list) }, bars), ends];
+      return [heading("Share of each time step"), Dom.el("div", { class: mixed ? "bars mixed" : "bars", role: "img", "aria-label": sharesSpoken(list) }, bars), ends];
     }
 
     const label = (share) => (share.step >= 0 ? `t=${share.step}` : "outside");
@@ -100,8 +101,9 @@ const Details = (() => {
       return [heading("Made from"), Dom.el("ul", { class: "plainlist tabular" }, clipped(i, rows, 0))];
     }
 
-    function scalar(i) {
-      const picture = Scalar.show(model, i);
+    function scalar(i, position) {
+      if (!Stepper.computed(model, i, position)) return null;
+      const picture = Scalar.show(model, i, Stepper.gradient(model, i, position).state === "complete");
       return picture ? [heading("In single numbers"), Dom.el("div", { class: "scalarbox", data: { kind: "scalar" } }, picture)] : null;
     }
 
@@ -112,7 +114,7 @@ const Details = (() => {
       place.dataset.node = i === null ? "" : i;
       const parts = i === null
         ? [Dom.el("h2", {}, "Choose a node"), Dom.el("p", { class: "muted" }, "Hover or click a box, or press j and k to walk through the nodes.")]
-        : [head(i), value(i, state.position), gradient(i, state.position), shares(i), uses(i, state.position), scalar(i), inputs(i, state.position)];
+        : [head(i), value(i, state.position), gradient(i, state.position), shares(i), uses(i, state.position), scalar(i, state.position), inputs(i, state.position)];
       place.replaceChildren(...parts.flat(2).filter(Boolean));
       if (key) { const again = place.querySelector(`[data-key="${key}"]`); if (again) again.focus({ preventScroll: true }); }
     });

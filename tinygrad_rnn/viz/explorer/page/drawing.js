@@ -40,6 +40,19 @@ const Drawing = (() => {
     return { x: left, y: top, w: right - left, h: bottom - top };
   }
 
+  // What Graphviz draws without a shape (folded steps) gets one, around its text.
+  function outlined(group) {
+    const line = group.querySelector("text");
+    const [x0, y] = line ? [Number(line.getAttribute("x")), Number(line.getAttribute("y"))] : [0, 0];
+    const text = line ? 2.9 * line.textContent.length : 0; // half of its width, about
+    const x = line && line.getAttribute("text-anchor") === "start" ? x0 + text : x0;
+    const half = text + 8;
+    const points = [[-1, -15], [1, -15], [1, 8], [-1, 8]].map(([side, dy]) => `${x + side * half},${y + dy}`).join(" ");
+    const shape = Dom.svg("polygon", { points });
+    group.prepend(shape);
+    return shape;
+  }
+
   // Tell the lines of a box apart, so that the page can hide what is not computed yet.
   function markLines(group) {
     const texts = [...group.querySelectorAll("text")];
@@ -61,11 +74,11 @@ const Drawing = (() => {
     const hosted = known || (own < nodes.length ? [own] : []);
     const members = hosted.filter((i, k) => k === 0 || !isInlined(nodes[i]));
     const base = group.getAttribute("class");
-    const shape = group.querySelector("polygon, path, ellipse");
+    const shape = group.querySelector("polygon, path, ellipse") || outlined(group);
     markLines(group);
     group.dataset.box = id;
     const kind = base.split(" ")[1] || "";
-    return { id, group, members, hosted, base, kind, bounds: shape ? boundsOf(shape) : null, hidden: true, in: [], out: [], status: "", light: "" };
+    return { id, group, members, hosted, base, kind, bounds: boundsOf(shape), hidden: true, in: [], out: [], status: "", light: "" };
   }
 
   function readLine(group, boxes) {
@@ -100,11 +113,10 @@ const Drawing = (() => {
   function read(text, view, model) {
     const root = parse(text);
     if (!root) return null;
-    takeTitle(root);
     const boxes = new Map();
     for (const group of root.querySelectorAll("g.node")) {
       const box = readBox(group, view, model.nodes);
-      if (box.bounds) boxes.set(box.id, box);
+      boxes.set(box.id, box);
     }
     const lines = [...root.querySelectorAll("g.edge")].map((group) => readLine(group, boxes)).filter(Boolean);
     const frames = [...root.querySelectorAll("g.cluster")].map(readFrame);

@@ -33,7 +33,7 @@ const FlowMap = (() => {
       holder.replaceChildren(
         Dom.el("span", { class: "axis down" }, losses.length > 1 ? `t = ${losses[0]} … ${losses[losses.length - 1]}` : `t = ${losses[0]}`),
         grid.element,
-        Dom.el("span", { class: "axis" }, `k = ${steps[0]}`, steps.length > 4 ? Dom.el("span", {}, "state →") : null, `${steps[steps.length - 1]}`));
+        Dom.el("span", { class: "axis" }, steps.length > 4 ? [`k = ${steps[0]}`, Dom.el("span", {}, "state →"), `${steps[steps.length - 1]}`] : `k = ${[steps[0], ...steps.slice(-1)].join(" … ")}`));
       key.replaceChildren(...(Colors.legend(scale, "") || []).slice(1));
       shown = "";
       show();
@@ -71,16 +71,18 @@ const FlowMap = (() => {
       return [Dom.el("span", { class: "muted" }, "each row a loss, each column a state; hover a cell to see both in the graph")];
     }
 
+    const first = Math.max(0, model.flows.findIndex(({ state }) => /\bh$/.test(state)));
+    choices.hidden = model.flows.length === 1;
     model.flows.forEach(({ state }, f) => {
       if (model.flows.length === 1) return;
-      const button = Dom.el("button", { type: "button", "aria-pressed": f === 0 ? "true" : "false", on: { click: () => {
+      const button = Dom.el("button", { type: "button", "aria-pressed": f === first ? "true" : "false", on: { click: () => {
         for (const other of choices.children) other.setAttribute("aria-pressed", String(other === button));
         store.set({ cell: null });
         build(f);
       } } }, state);
       choices.append(button);
     });
-    build(0);
+    build(first);
     return { show, redraw: () => grid.redraw() };
   }
 

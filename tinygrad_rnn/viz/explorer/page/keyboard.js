@@ -23,7 +23,7 @@ const Keyboard = (() => {
   function make({ model, store, controls, tabs, search, camera, theme, center }) {
     const dialog = Dom.byId("keys");
     fill(dialog);
-    const help = () => { if (dialog.open) dialog.close(); else dialog.showModal(); };
+    const help = () => { if (dialog.open) dialog.close(); else { dialog.showModal(); dialog.querySelector("button").focus(); } };
     Dom.byId("help").addEventListener("click", help);
 
     function walk(by) {
@@ -75,7 +75,7 @@ const Keyboard = (() => {
 
   function fill(dialog) {
     const rows = KEYS.map(([keys, what]) => Dom.el("tr", {}, Dom.el("td", {}, keys.split("  ").map((key) => Dom.el("kbd", {}, key))), Dom.el("td", {}, what)));
-    const close = Dom.el("button", { type: "button", class: "plainbutton", autofocus: true, on: { click: () => dialog.close() } }, "Close");
+    const close = Dom.el("button", { type: "button", class: "plainbutton", on: { click: () => dialog.close() } }, "Close");
     dialog.append(Dom.el("h2", { id: "keystitle" }, "Keys"), Dom.el("table", {}, Dom.el("tbody", {}, rows)),
       Dom.el("p", { class: "muted" }, "Mouse: wheel zooms, drag moves, a click chooses, a double click goes to the step of a box."), close);
   }

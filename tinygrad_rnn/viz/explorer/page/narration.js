@@ -25,8 +25,8 @@ const Narration = (() => {
       const infix = parents.length === 2 && INFIX.has(symbol);
       const terms = infix ? [shown[0], sign(symbol), shown[1]] : [sign(`${symbol} (`), ...separated(shown), ...more, sign(")")];
       const said = `Forward, step ${number} of ${of}: ${model.name(i)}${where(i)} is ${symbol} of ${parents.map(model.name).join(", ") || "nothing"}, ${Format.text(value)}.`;
-      const about = formula && formula !== symbol ? ` · ${formula}` : "";
-      return [said, line("what", phase("Forward", number, of), node(i), `${where(i)} is computed${about}`),
+      const about = formula && !infix ? Dom.el("span", { class: "muted" }, `  ${formula}`) : "";
+      return [said, line("what", phase("Forward", number, of), node(i), `${where(i)} is computed`, about),
         line("formula", ...terms, sign("="), chip(model.name(i), value, "result")), line("sum")];
     }
 
@@ -45,14 +45,14 @@ const Narration = (() => {
       const upstream = model.upstream(e);
       const hasLocal = local !== null && local !== undefined;
       const first = hasLocal ? chip(`∂${model.name(child)}/∂${model.name(parent)}`, local, "local") : rule("local rule", text || model.symbol(child));
-      const joined = hasLocal ? product(local, upstream) : "of g =";
-      const about = hasLocal && text ? ` · ${text}` : "";
+      const joined = hasLocal ? product(local, upstream) : "with g =";
+      const about = hasLocal && text ? Dom.el("span", { class: "muted" }, `  rule: ${text}`) : "";
       const said = `Backward, edge ${number} of ${of}, from ${model.name(child)} to ${model.name(parent)}: `
         + `local derivative ${hasLocal ? Format.text(local) : text} times upstream ${Format.text(upstream)} is downstream ${Format.text(downstream)}. `;
       const [sumSaid, sumLine] = accumulation(e);
       return [said + sumSaid,
         line("what", phase("Backward", number, of), "from ", node(child), `${where(child)} to `, node(parent), about),
-        line("formula", first, sign(joined), chip(d(child), upstream, "upstream"), sign("="), chip("downstream", downstream, "downstream")),
+        line("formula", first, sign(joined), chip(d(child), upstream, "upstream"), sign(hasLocal ? "=" : "gives"), chip("downstream", downstream, "downstream")),
         sumLine];
     }
 
@@ -76,8 +76,11 @@ const Narration = (() => {
       const done = k === uses.length ? `, and ${d(parent)} is complete` : "";
       return [`Use ${k} of ${uses.length}: ${Format.text(begun)} plus ${Format.text(downstream)} is ${Format.text(total)}${done}.`,
         line("sum", `use ${k} of ${uses.length}: `, Format.quantity(begun, "before"), sign("+"), Format.quantity(downstream, "downstream"),
-          sign("="), Format.quantity(total, "total"), done)];
+          sign("="), Format.quantity(total, "total"), done, norms(total))];
     }
+
+    // Norms do not add up; say that it is the arrays that do.
+    const norms = (a) => (Format.text(a).startsWith("‖") ? Dom.el("span", { class: "muted" }, " (norms; the arrays add entry by entry)") : null);
 
     function start() {
       const given = model.nodes.length - model.ops.length;

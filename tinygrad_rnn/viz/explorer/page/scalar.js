@@ -1,12 +1,11 @@
 // The scalar graph inside a small Tensor operation: one drawn pattern for all nodes of a kind, filled with this node's numbers.
 const Scalar = (() => {
-  function show(model, node) {
+  function show(model, node, withGradients) {
     const found = (model.payload.scalarOf || {})[node];
     const pattern = found && (model.payload.scalar || [])[found.pattern];
     if (!pattern || !pattern.svg) return null;
     const root = Drawing.parse(pattern.svg);
     if (!root) return null;
-    Drawing.takeTitle(root);
     const areas = [];
     for (const group of root.querySelectorAll("g.node")) {
       const id = Drawing.takeTitle(group);
@@ -14,7 +13,7 @@ const Scalar = (() => {
       if (shape) areas.push(Drawing.boundsOf(shape));
       Drawing.markLines(group);
       group.dataset.box = id;
-      if (id in pattern.boxes) write(group, found, pattern.boxes[id]);
+      if (id in pattern.boxes) write(group, withGradients ? found : { values: found.values }, pattern.boxes[id]);
     }
     for (const group of root.querySelectorAll("g.edge, g.cluster")) Drawing.takeTitle(group);
     return picture(root, areas, model.name(node));
