@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from tinygrad_rnn.analysis.blame import AnomalyError
     from tinygrad_rnn.analysis.comparison import GradientComparison, compare_gradients
     from tinygrad_rnn.analysis.curvature import Spectrum, top_eigenvalues
+    from tinygrad_rnn.analysis.external import ExternalFlow, gradient_flow_external
     from tinygrad_rnn.analysis.flow import gradient_flow
     from tinygrad_rnn.analysis.regularizer import Omega, omega
     from tinygrad_rnn.analysis.rtrl import RTRL
@@ -43,6 +44,7 @@ __all__ = [
     "RTRL",
     "UORO",
     "AnomalyError",
+    "ExternalFlow",
     "GradientComparison",
     "Graph",
     "GraphCycleError",
@@ -70,6 +72,7 @@ __all__ = [
     "functional_call",
     "grad",
     "gradient_flow",
+    "gradient_flow_external",
     "hessian",
     "hvp",
     "jacobian",
@@ -94,6 +97,7 @@ __all__ = [
 # Where each public name lives that the engine itself does not need.
 _LATER = {
     "AnomalyError": "analysis.blame",
+    "ExternalFlow": "analysis.external",
     "GradientComparison": "analysis.comparison",
     "Omega": "analysis.regularizer",
     "RTRL": "analysis.rtrl",
@@ -105,6 +109,7 @@ _LATER = {
     "draw": "viz",
     "explore": "viz",
     "gradient_flow": "analysis.flow",
+    "gradient_flow_external": "analysis.external",
     "omega": "analysis.regularizer",
     "top_eigenvalues": "analysis.curvature",
 }
