@@ -13,14 +13,13 @@ import io
 import json
 import math
 import os
-import secrets
-import stat
 import zipfile
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from typing import IO, Any, NoReturn
 
 import numpy as np
 
+from tinygrad_rnn.core.files import replace_file
 from tinygrad_rnn.train.charmodel import CELLS, CharModel, parameter_shapes
 from tinygrad_rnn.train.text import TextError, Vocabulary
 
@@ -64,7 +63,7 @@ def save(path: str | os.PathLike[str], model: CharModel) -> None:
         "vocabulary": model.vocabulary.characters,
         "parameters": {name: list(array.shape) for name, array in arrays.items()},
     }
-    _replace(path, lambda file: _write(file, metadata, arrays))
+    replace_file(path, lambda file: _write(file, metadata, arrays))
 
 
 def load(path: str | os.PathLike[str]) -> CharModel:
@@ -95,36 +94,6 @@ def _write(file: IO[bytes], metadata: Mapping[str, Any], arrays: Arrays) -> None
             little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
             np.lib.format.write_array(member, little, version=(1, 0), allow_pickle=False)
             archive.writestr(zipfile.ZipInfo(f"{name}.npy"), member.getvalue())
-
-
-def _replace(path: str | os.PathLike[str], write: Callable[[IO[bytes]], None]) -> None:
-    """Write a new file beside `path` and rename it: a reader or a crash sees the old file or the new one."""
-    target = os.path.realpath(path)  # a symbolic link keeps pointing at the file that is replaced
-    folder = os.path.dirname(target)
-    temporary = os.path.join(folder, f".{os.path.basename(target)}.{secrets.token_hex(8)}.tmp")
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), 0o666)
-    try:
-        with open(descriptor, "wb") as file:
-            write(file)
-            file.flush()
-            os.fsync(file.fileno())
-        if os.path.exists(target):
-            os.chmod(temporary, stat.S_IMODE(os.stat(target).st_mode))
-        os.replace(temporary, target)
-    except BaseException:
-        os.unlink(temporary)
-        raise
-    _sync_folder(folder)
-
-
-def _sync_folder(folder: str) -> None:
-    """Make the renaming durable; Windows cannot open a folder and does not need it."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
 
 
 def _read(file: IO[bytes]) -> tuple[dict[str, Any], Arrays]:
