@@ -1,10 +1,17 @@
+import base64
+import gzip
+import hashlib
 import html
 import json
+import re
 
+import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
 from tests.viz.networks import scalar_rnn
+from tinygrad_rnn.viz.escape import shown
+from tinygrad_rnn.viz.explorer import document
 
 
 def test_save_writes_the_page_and_returns_its_path(tmp_path):
@@ -59,3 +66,105 @@ def test_nothing_differentiable_gives_a_page_with_a_notice():
     assert found.edges == 0
     assert "no backward pass" in found.notices[0]
     assert all(node["grad"] is None for node in found.payload["nodes"])
+
+
+def test_an_older_page_stays_until_the_new_one_is_complete(tmp_path, monkeypatch):
+    found = tr.explore(tr.Value(2.0) * 3.0)
+    path = tmp_path / "page.html"
+    path.write_text("old", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", lambda _: (_ for _ in ()).throw(OSError("disk full")))
+        with pytest.raises(OSError, match="disk full"):
+            found.save(path)
+    assert path.read_text(encoding="utf-8") == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
+    found.save(path)
+    assert path.read_text(encoding="utf-8") == found.html()
+
+
+def test_a_replaced_gradient_has_a_notice():
+    x = tr.Value(3.0, name="x")
+    y = x * x
+    y.name = "y"
+    y.register_hook(lambda g: None)
+    assert tr.explore(y + 1.0).notices == ()
+    y.register_hook(lambda g: 10.0 * g)
+    (notice,) = tr.explore(y + 1.0).notices
+    assert notice == "A hook replaced the gradient of y: what is handed on is the replacement."
+
+
+HOSTILE = [
+    "<img src=x onerror=alert(1)>",
+    "</script><script>alert(1)</script>",
+    "<!--<script>",
+    "\ud800 lone",
+    "a\x00b\u2028c]]>&lt;",
+    "x" * 10_000_000,
+]
+
+
+@pytest.mark.parametrize("name", HOSTILE, ids=lambda name: name[:12].encode("unicode_escape").decode())
+def test_no_name_can_leave_its_place(name):
+    w = tr.Value(2.0, name=name)
+    with tr.scope(name):
+        found = tr.explore(w * w)
+    page = found.html()
+    plain = tr.explore(tr.Value(2.0, name="w") * 1.0).html()
+    assert page.count("<script") == plain.count("<script")
+    assert page.count("</script") == plain.count("</script")
+    assert "<img" not in page
+    assert len(page) < len(plain) + 50_000
+    payload = re.search(r'id="payload">(.*?)</script>', page, re.DOTALL)[1]
+    assert json.loads(payload) == found.payload
+    assert found.payload["nodes"][0]["name"][:10] == shown(name)[:10]
+    page.encode("utf-8")
+
+
+def test_a_large_payload_is_compressed_and_comes_back(monkeypatch):
+    found = tr.explore(scalar_rnn(3))
+    plain = found.html()
+    monkeypatch.setattr(document, "LARGEST_PLAIN", 1000)
+    page = found.html()
+    packed = re.search(r'<script type="application/gzip" id="payload">(.*?)</script>', page)[1]
+    assert json.loads(gzip.decompress(base64.b64decode(packed))) == found.payload
+    assert len(page) < len(plain)
+    assert found.html() == page
+
+
+def test_the_policy_lets_only_the_page_s_own_script_run():
+    page = tr.explore(scalar_rnn(3)).html()
+    script = re.search(r"<script>(.*?)</script>", page, re.DOTALL)[1]
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    assert f"script-src 'sha256-{digest}'" in page
+    assert "default-src 'none'" in page
+    assert "//" not in "".join(re.findall(r"https?:(//(?!www\.w3\.org/)\S*)", page))
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        lambda: tr.ops.log(tr.Value(0.0)) * tr.Value(0.0),
+        lambda: (tr.Tensor([np.nan, np.inf, 1.0]) + tr.Tensor([0.0, 0.0, 0.0])).sum(),
+        lambda: tr.unroll(lambda x, h: x + h, [], state=tr.Value(1.0)).final_state * 2.0,
+        lambda: (tr.Tensor(np.ones((600, 600))) * 2.0).sum(),
+        lambda: tr.Value(1.0),
+        lambda: tr.Tensor([[1.0]]),
+    ],
+    ids=["inf", "nan", "no steps", "huge", "leaf", "one entry"],
+)
+def test_unusual_losses_have_a_page(loss):
+    found = tr.explore(loss())
+    assert len(found.html()) < 1_000_000
+    assert found.payload["views"][-1]["svg"]
+
+
+def test_a_graph_of_too_many_nodes_is_refused(monkeypatch):
+    monkeypatch.setattr("tinygrad_rnn.viz.explorer.explorer.MOST_NODES", 30)
+    with pytest.raises(ValueError, match="the graph has 35 nodes, at most 30 are legal"):
+        tr.explore(scalar_rnn(3))
+
+
+def test_many_terms_take_no_longer_each():
+    """6,000 terms of one sum: with work for all of them at each this would take minutes."""
+    found = tr.explore(tr.add_n([tr.Value(1.0) for _ in range(6_000)]))
+    assert found.edges == 6_000

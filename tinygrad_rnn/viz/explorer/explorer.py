@@ -10,19 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tinygrad_rnn.core.files import replace_file
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.viz.escape import shown
 from tinygrad_rnn.viz.explorer.document import document
 from tinygrad_rnn.viz.explorer.flows import flows
 from tinygrad_rnn.viz.explorer.patterns import Patterns
-from tinygrad_rnn.viz.explorer.payload import edge_entries, node_entries
+from tinygrad_rnn.viz.explorer.payload import Backward, backward, node_entries
 from tinygrad_rnn.viz.explorer.rules import Rules
 from tinygrad_rnn.viz.explorer.sweep import gradients
 from tinygrad_rnn.viz.explorer.views import views
 from tinygrad_rnn.viz.timeline import Timeline
 
 FORMAT = 1  # of the payload
+MOST_NODES = 100_000
+_MOST_NAMES = 5  # that a notice lists
 _HEIGHT = 720  # of the frame in a notebook, in pixels
 
 
@@ -54,14 +57,21 @@ class Explorer:
         return document(self.title, self._json)
 
     def save(self, path: str | os.PathLike[str]) -> str:
-        """Write the page to ``path`` and return that path. What was there stays until the new page is complete."""
+        """Write the page to ``path`` and return that path; folders are made, an older page is replaced in one step.
+
+        Raises:
+            OSError: it cannot be written; an older page is then unchanged.
+        """
         target = Path(path)
+        content = self.html().encode("utf-8")
         target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_text(self.html(), encoding="utf-8")
+        replace_file(target, lambda file: file.write(content))
         return str(target)
 
     def __repr__(self) -> str:
-        return f"<Explorer of {self.nodes:,} nodes; .save('graph.html') writes the page>"
+        return (
+            f"<Explorer of {self.nodes:,} node{'s' * (self.nodes != 1)}; .save('graph.html') writes the page>"
+        )
 
     def _repr_html_(self) -> str:
         page = html.escape(self.html(), quote=True)
@@ -82,7 +92,7 @@ def explore(loss: Any) -> Explorer:
 
     Raises:
         TypeError: ``loss`` is not a Value or Tensor.
-        ValueError: it has more than one entry, or none.
+        ValueError: it has more than one entry, or none; or its graph has more than 100,000 nodes.
         GraphMutationError: a leaf was assigned new data after the graph had used it.
         LayoutProgramNotFound: no program was found that can lay out a graph.
 
@@ -94,31 +104,45 @@ def explore(loss: Any) -> Explorer:
         <Explorer of 18 nodes; .save('graph.html') writes the page>
     """
     _check(loss)
-    timeline = Timeline(Graph.of(loss))
-    graph, rules = timeline.graph, Rules(timeline.graph)
-    differentiable = loss._call.active
-    grads = gradients(graph) if differentiable else [None] * len(graph)
-    notices = [] if differentiable else ["Nothing here can be differentiated: there is no backward pass."]
-    edges, shares = edge_entries(timeline, rules, grads)
+    graph = Graph.of(loss)
+    if len(graph) > MOST_NODES:
+        raise ValueError(
+            f"explore: the graph has {len(graph):,} nodes, at most {MOST_NODES:,} are legal; explore fewer steps"
+        )
+    timeline, rules = Timeline(graph), Rules(graph)
+    grads = gradients(graph)
+    passed = backward(timeline, rules, grads)
     pictures, start = views(timeline, grads)
     patterns = Patterns(graph, grads)
-    title = f"Explorer of {shown(loss.name) or 'a graph'}"
+    title, notices = f"Explorer of {shown(loss.name) or 'a graph'}", _notices(graph, grads, passed)
     payload = {
         "format": FORMAT,
         "title": title,
         "notices": notices,
         "loss": graph.index(loss),
         "nodes": node_entries(timeline, rules, grads),
-        "edges": edges,
-        "shares": shares,
-        "flows": flows(loss) if differentiable else [],
+        "edges": passed.edges,
+        "shares": passed.shares,
+        "flows": flows(loss) if passed.edges else [],
         "views": pictures,
         "start": start,
         "scalar": patterns.entries(),
         "scalarOf": patterns.nodes,
     }
     text = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
-    return Explorer(title, len(graph), len(edges), tuple(notices), text)
+    return Explorer(title, len(graph), len(passed.edges), tuple(notices), text)
+
+
+def _notices(graph: Graph, grads: list[Any], passed: Backward) -> list[str]:
+    if all(g is None for g in grads):
+        return ["Nothing here can be differentiated: there is no backward pass."]
+    if not passed.replaced:
+        return []
+    names = [shown(graph[i].name or f"node {i}") for i in passed.replaced[:_MOST_NAMES]]
+    more = ", …" if len(passed.replaced) > _MOST_NAMES else ""
+    return [
+        f"A hook replaced the gradient of {', '.join(names)}{more}: what is handed on is the replacement."
+    ]
 
 
 def _check(loss: Any) -> None:

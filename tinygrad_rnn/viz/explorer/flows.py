@@ -18,11 +18,12 @@ _DIGITS = 4
 
 
 def flows(loss: Any) -> list[dict[str, Any]]:
-    """Return the map of each lane and each part of its state; none where the graph has no time steps."""
+    """Return the map of each lane and each part of its state, h first; none where the graph has no time steps."""
     steps = of_loss(loss)
     kept = _thinned(list(steps.losses))
     thin = replace(steps, losses={t: steps.losses[t] for t in kept})
-    return [_entry(found) for found in state_norms(thin)] if kept else []
+    found = state_norms(thin) if kept else []
+    return [_entry(each) for each in sorted(found, key=lambda each: (each.lane, each.part != "h"))]
 
 
 def _thinned(items: list[int]) -> list[int]:

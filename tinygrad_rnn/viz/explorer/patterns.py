@@ -87,7 +87,7 @@ def _small(graph: Graph) -> Iterator[int]:
 def _taken_apart(node: Any) -> Graph | None:
     """Return the operation upon arguments of its own as a graph of Values; None where nothing happens inside."""
     count = len(node.parents)
-    with recording(on=True, scope=()):
+    with recording(on=True, scope=()), np.errstate(all="ignore"):
         args = [
             p._leaf_like(p.data) if p.kind != "constant" and p.dtype.kind == "f" else p._constant_like(p.data)
             for p in node.parents

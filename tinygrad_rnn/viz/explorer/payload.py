@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 from typing import Any
+
+import numpy as np
 
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.nn.places import is_initial, series
@@ -64,15 +67,28 @@ def _most_useful_first(graph: Graph) -> list[int]:
     return sorted(range(len(graph)), key=rank)
 
 
-def edge_entries(
-    timeline: Timeline, rules: Rules, grads: list[Any]
-) -> tuple[list[dict[str, Any]], dict[str, Any]]:
-    """Return the edges of the backward pass in their order, and the shares of the weights."""
+@dataclass(frozen=True, slots=True)
+class Backward:
+    """The backward pass as the page knows it.
+
+    Attributes:
+        edges: in their order.
+        shares: what each time step contributes to the weights.
+        replaced: the nodes, by index, whose gradient is not the sum of what they were handed: a hook replaced it.
+    """
+
+    edges: list[dict[str, Any]]
+    shares: dict[str, list[dict[str, Any]]]
+    replaced: list[int]
+
+
+def backward(timeline: Timeline, rules: Rules, grads: list[Any]) -> Backward:
+    """Return the edges of the backward pass in their order, and what follows from them."""
     graph = timeline.graph
     budget, shares = _edge_budget(graph), Shares(timeline, grads)
     locals_ = Locals(graph, budget.largest)
     entries: list[dict[str, Any]] = []
-    latest: dict[int, int] = {}
+    latest: dict[int, tuple[int, Any]] = {}
     for e, edge in enumerate(sweep(graph, grads)):
         local = locals_.derivative(edge.child, edge.slot)
         entries.append(
@@ -89,10 +105,11 @@ def edge_entries(
             }
         )
         shares.add(e, edge)
-        latest[edge.parent] = e
-    for e in latest.values():
+        latest[edge.parent] = (e, edge.sum)
+    for e, _ in latest.values():
         entries[e]["last"] = True
-    return entries, shares.result()
+    replaced = [i for i, (_, total) in latest.items() if not np.array_equal(total, grads[i], equal_nan=True)]
+    return Backward(entries, shares.result(), sorted(replaced))
 
 
 def _edge_budget(graph: Graph) -> Budget:

@@ -25,6 +25,7 @@ class Rules:
     def __init__(self, graph: Graph) -> None:
         self._graph = graph
         self._texts: dict[Any, str] = {}
+        self._trial: tuple[int, _Trial | None] = (-1, None)
 
     def formula(self, i: int) -> str:
         """Return what operation i computes from its arguments, such as ``tanh(x)``; "" for a leaf."""
@@ -47,7 +48,10 @@ class Rules:
         node = self._graph[i]
         key = (node.op, str(sorted(node.params.items(), key=str)), slot, _kinds(node))
         if key not in self._texts:
-            self._texts[key] = _rule_text(node, slot)
+            if self._trial[0] != i:
+                self._trial = (i, None if node.op.vjp is not None else _Trial(node))
+            trial = self._trial[1]
+            self._texts[key] = "" if trial is None else trial.text(slot)
         return self._texts[key]
 
 
@@ -56,24 +60,27 @@ def _kinds(node: Any) -> Any:
     return (type(node), node.shape, len(node.parents), *((type(p), p.shape, inlined(p)) for p in parents))
 
 
-def _rule_text(node: Any, slot: int) -> str:
-    op = node.op
-    if op.vjp is not None:
-        return ""
-    with recording(on=True, scope=()), np.errstate(all="ignore"):
-        args = tuple(p.detach() for p in node.parents)
-        g, y = node._leaf_like(np.ones(node.shape)), node.detach()
-        try:
-            c = fit(op.cotangent(slot, NODES, g, y, args, node.params), args[slot])
-        except Exception:  # a user's rule may be written for arrays alone; the text is an ornament
-            return ""
-        count = len(args)
-        letters = {
-            a: letter(k, count)
-            for k, (a, p) in enumerate(zip(args, node.parents, strict=True))
-            if not inlined(p)
-        }
-        return formula(c, {**letters, y: "y", g: "g"})
+class _Trial:
+    """A node's arguments as constants of their own, upon which its rules can be run one after the other."""
+
+    def __init__(self, node: Any) -> None:
+        count = len(node.parents)
+        self._node = node
+        with recording(on=True, scope=()):
+            self._args = tuple([p.detach() for p in node.parents])
+            self._g, self._y = node._leaf_like(np.ones(node.shape)), node.detach()
+        pairs = enumerate(zip(self._args, node.parents, strict=True))
+        self._names = {a: letter(k, count) for k, (a, p) in pairs if not inlined(p)}
+        self._names |= {self._y: "y", self._g: "g"}
+
+    def text(self, slot: int) -> str:
+        op, args = self._node.op, self._args
+        with recording(on=True, scope=()), np.errstate(all="ignore"):
+            try:
+                c = fit(op.cotangent(slot, NODES, self._g, self._y, args, self._node.params), args[slot])
+            except Exception:  # a user's rule may be written for arrays alone; the text is an ornament
+                return ""
+            return formula(c, self._names)
 
 
 class Locals:
