@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from tinygrad_rnn.analysis.regularizer import Omega, omega
     from tinygrad_rnn.analysis.rtrl import RTRL
     from tinygrad_rnn.analysis.snap import SnAp1
+    from tinygrad_rnn.analysis.truncation import truncation
     from tinygrad_rnn.analysis.uoro import UORO
     from tinygrad_rnn.viz import draw, explore
 
@@ -87,6 +88,7 @@ __all__ = [
     "testing",
     "top_eigenvalues",
     "train",
+    "truncation",
     "unroll",
     "value_and_grad",
     "viz",
@@ -112,6 +114,7 @@ _LATER = {
     "gradient_flow_external": "analysis.external",
     "omega": "analysis.regularizer",
     "top_eigenvalues": "analysis.curvature",
+    "truncation": "analysis.truncation",
 }
 
 

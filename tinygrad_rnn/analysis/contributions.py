@@ -14,13 +14,12 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.analysis.chain import require_room
-from tinygrad_rnn.analysis.cotangents import descendants
 from tinygrad_rnn.analysis.norms import MOST_ENTRIES, row_norms
-from tinygrad_rnn.analysis.rows import SEED, Rows, Seed, run, sweep
-from tinygrad_rnn.analysis.steps import BEFORE, Steps
+from tinygrad_rnn.analysis.rows import Rows, Seed
+from tinygrad_rnn.analysis.steps import Steps
+from tinygrad_rnn.analysis.uses import NOWHERE, Uses
 
 Array = np.ndarray[Any, np.dtype[Any]]
-NOWHERE = -1  # in the place of a step: a use that stands at no single step
 
 
 @dataclass(frozen=True, eq=False)
@@ -80,8 +79,8 @@ class Contributions:
             f"dL_t/d{self.name} for all t", self.steps.length * self._size, "ask for one row at a time"
         )
         found = np.zeros((self.steps.length, *self._inner))
-        for first, last in self._chunks(self._size):
-            for rows in self._uses(self.steps.seeds(first, last), together=True).values():
+        for first, last in self._chunks(self._size * self.steps.length):
+            for rows in self._uses(self.steps.seeds(first, last)).values():
                 start = first + rows.first
                 found[start : start + len(rows.array)] += rows.array
         return found
@@ -91,9 +90,7 @@ class Contributions:
         """(*shape of W): what belongs to no [t, k]; 0 for a weight that is used in time steps only."""
         uses = self._uses(self.steps.total())
         found = np.array(uses[NOWHERE].array[0]) if NOWHERE in uses else np.zeros(self._inner)
-        if self.steps.loss is not None:
-            found += self._apart(self.steps.loss)
-        return found
+        return np.asarray(found + self._users.apart(self.leaf))
 
     @property
     def total(self) -> Array:
@@ -142,13 +139,8 @@ class Contributions:
         return int(np.prod(self._inner, dtype=int))
 
     @cached_property
-    def _way(self) -> Array:
-        return descendants(self.steps.graph, [self.leaf])
-
-    @cached_property
-    def _early(self) -> Array:
-        """For each node whether it is the weight, or made of it before all steps."""
-        return np.asarray(self._way & (np.array(self.steps.columns) == BEFORE))
+    def _users(self) -> Uses:
+        return Uses(self.steps, (self.leaf,))
 
     def _chunks(self, size: int) -> list[tuple[int, int]]:
         rows = max(1, MOST_ENTRIES // max(1, size))
@@ -179,66 +171,9 @@ class Contributions:
                 found[k] = rows.array[0]
         return found
 
-    def _uses(
-        self, seeds: Iterable[Seed], only: int | None = None, together: bool = False
-    ) -> dict[int, Rows]:
-        """Return what reaches the weight through the uses at each step.
-
-        Args:
-            seeds: where the sweep starts.
-            only: the step that is of interest: the sweep goes no further back.
-            together: whether all steps count as one.
-        """
-        graph, columns = self.steps.graph, self.steps.columns
-        reached: dict[tuple[int, int], Rows] = {}
-
-        def edge(child: int, parent: int, rows: Rows) -> None:
-            k = NOWHERE if child == SEED or together else max(columns[child], NOWHERE)
-            if only is None or k == only:
-                reached[k, parent] = reached[k, parent] + rows if (k, parent) in reached else rows
-
-        early = frozenset(np.flatnonzero(self._early).tolist())
-        through = self._way if only is None else self._way_to(only)
-        run(sweep(graph, seeds, through, early, edge))
-        found: dict[int, Rows] = {}
-        for (k, node), rows in reached.items():
-            arrived = rows if node == self.leaf else self._through_early(node, rows)
-            if arrived is not None:
-                found[k] = found[k] + arrived if k in found else arrived
-        return found
-
-    def _way_to(self, k: int) -> Array:
-        """The nodes on the way from the losses to the uses at step k, and the weight."""
-        users = (
-            i
-            for i, parents in enumerate(self.steps.graph.parent_indices)
-            if self.steps.columns[i] == k and any(self._early[p] for p in parents)
-        )
-        return descendants(self.steps.graph, users) | self._early
-
-    def _through_early(self, node: int, rows: Rows) -> Rows | None:
-        """Return what the weight gets of ``rows`` at a node that is made of it before all steps."""
-        return self._arriving([(node, rows)], frozenset({self.leaf}), self._early)
-
-    def _apart(self, loss: int) -> Array:
-        """Return what the loss sends to the weight on ways through no time step."""
-        entered = frozenset(node for nodes in self.steps.losses.values() for node, _ in nodes)
-        if loss in entered:
-            return np.zeros(self._inner)
-        one = Rows(0, np.ones((1, *self.steps.graph[loss].shape)))
-        arrived = self._arriving([(loss, one)], entered | {self.leaf}, self._way)
-        return np.zeros(self._inner) if arrived is None else np.asarray(arrived.array[0])
-
-    def _arriving(self, seeds: list[Seed], watched: frozenset[int], through: Array) -> Rows | None:
-        """Return what arrives at the weight; other watched nodes let nothing pass."""
-        arrived: list[Rows] = []
-
-        def edge(child: int, parent: int, rows: Rows) -> None:
-            if parent == self.leaf:
-                arrived.append(arrived.pop() + rows if arrived else rows)
-
-        run(sweep(self.steps.graph, seeds, through, watched, edge))
-        return arrived[0] if arrived else None
+    def _uses(self, seeds: Iterable[Seed], only: int | None = None) -> dict[int, Rows]:
+        """Return what reaches the weight through its use at each step, or at ``only`` one."""
+        return {k: rows for (_, k), rows in self._users.reached(seeds, only).items()}
 
 
 def _at(index: Any, length: int) -> int:

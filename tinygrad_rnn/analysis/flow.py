@@ -51,17 +51,19 @@ def gradient_flow(unrolled: Any, losses: Any = None) -> GradientFlow:
         >>> float(flow.contributions["w"][2, 1])  # dL_2/dw through its use in step 1: 2 * w * h_0
         1.0
     """
-    steps = (
-        of_losses(unrolled, losses)
-        if isinstance(unrolled, Unrolled) or losses is not None
-        else of_loss(unrolled)
-    )
+    return GradientFlow(steps_of(unrolled, losses))
+
+
+def steps_of(unrolled: Any, losses: Any = None) -> Steps:
+    """Return a graph by time for the arguments of :func:`gradient_flow`, which says what is raised."""
+    both = isinstance(unrolled, Unrolled) or losses is not None
+    steps = of_losses(unrolled, losses) if both else of_loss(unrolled)
     if not steps.recurrences:
         raise ValueError(
             "gradient_flow: the graph of this loss has no time steps; unroll a cell with tr.unroll, or make what "
             'belongs to step 3 inside `with tr.scope("t=3")`'
         )
-    return GradientFlow(steps)
+    return steps
 
 
 @dataclass(frozen=True, eq=False)
