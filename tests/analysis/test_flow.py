@@ -1,12 +1,16 @@
 import json
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 import tinygrad_rnn as tr
 from tests.analysis.reruns import KINDS, network
 from tinygrad_rnn.core.tree import flatten
+
+mpl.use("Agg")
 
 
 def flat(tree: Any) -> np.ndarray:
@@ -112,7 +116,34 @@ def test_it_is_a_table_and_plain_numbers() -> None:
     assert found["norms"] == flow.norms.tolist()
     assert list(found["parts"]) == ["h", "c"]
     assert flow._repr_html_().count("<table>") == 3
-    assert flow.plot().images
+    assert flow.plot(Figure().subplots()).images
+
+
+def test_the_lag_curve_has_the_bound_beside_it_or_says_why_not() -> None:
+    net, losses = network("RNNCell").unrolled()
+    flow = tr.gradient_flow(net, losses)
+    ax = flow.plot_lags(Figure().subplots())
+    assert flow.bound is not None
+    curves = {line.get_label(): line.get_ydata() for line in ax.lines}
+    np.testing.assert_allclose(curves["bound, (γσ) to the power t − k"], flow.bound.sigma[1] ** np.arange(4))
+    assert np.all(
+        curves["bound, with the slopes of the units"] >= curves["measured, geometric mean over t"] - 1e-12
+    )
+    net, losses = network("GRUCell").unrolled()
+    ax = tr.gradient_flow(net, losses).plot_lags(Figure().subplots())
+    assert ax.get_title().startswith("no bound: the state is not φ(W S + ...)")
+    assert len(ax.lines) == 1
+
+
+def test_contributions_are_plotted_as_shares() -> None:
+    net, losses = network("GRUCell").unrolled()
+    flow = tr.gradient_flow(net, losses)
+    ax = flow.plot_contributions("weight_hh", Figure().subplots())
+    shares = flow.contributions["weight_hh"].shares
+    np.testing.assert_allclose([bar.get_height() for bar in ax.patches], shares)
+    found = json.loads(json.dumps(flow.contributions["weight_hh"].to_dict()))
+    assert found["shares"] == shares.tolist()
+    assert "<th>share</th>" in flow.contributions["weight_hh"]._repr_html_()
 
 
 def test_lists_of_losses_are_checked() -> None:

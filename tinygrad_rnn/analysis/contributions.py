@@ -9,15 +9,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tinygrad_rnn.analysis.chain import require_room
+from tinygrad_rnn.analysis.figure import axes_for
 from tinygrad_rnn.analysis.norms import MOST_ENTRIES, row_norms
 from tinygrad_rnn.analysis.rows import Rows, Seed
+from tinygrad_rnn.analysis.stateflow import plain
 from tinygrad_rnn.analysis.steps import Steps
+from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.analysis.uses import NOWHERE, Uses
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -118,6 +124,23 @@ class Contributions:
             return np.zeros(len(by_step))
         unit = total / scale
         return np.asarray(by_step @ unit / scale / (unit @ unit))
+
+    def plot(self, ax: Axes | None = None) -> Axes:
+        """Return axes with the signed share of each step's use in the whole gradient, a bar for each step."""
+        ax = axes_for(ax, figsize=(5.6, 3.6))
+        shares = self.shares
+        ax.bar(np.arange(len(shares)), shares, width=0.9, color=np.where(shares < 0, "#c05a1c", "#1d4e79"))
+        ax.axhline(0.0, color="0.4", linewidth=0.8)
+        ax.set(xlabel="k: through the use in step", ylabel=f"share of ∂L/∂{self.name}")
+        return ax
+
+    def _repr_html_(self) -> str:
+        rows = [(k, share) for k, share in enumerate(self.shares)]
+        return Table(f"shares of ∂L/∂{self.name} by step", ("k", "share"), rows).html()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the norms of all contributions and the signed share of each step as plain Python numbers."""
+        return {"name": self.name, "norms": plain(self.norms), "shares": plain(self.shares)}
 
     def sweeps(self) -> Iterator[tuple[int, int, int, Rows]]:
         """Yield (first, last, k, rows): for the losses first ... last-1 what each step's use gives, a few at a time."""

@@ -9,13 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tinygrad_rnn.analysis.bound import Bound, find_bound
 from tinygrad_rnn.analysis.chain import Chain
 from tinygrad_rnn.analysis.contributions import AllContributions
 from tinygrad_rnn.analysis.cotangents import Coordinates
 from tinygrad_rnn.analysis.jacobians import step_jacobians
 from tinygrad_rnn.analysis.norms import leaf_norms, row_norms
 from tinygrad_rnn.analysis.recurrences import Recurrence
-from tinygrad_rnn.analysis.stateflow import Reach, StateFlow
+from tinygrad_rnn.analysis.saturation import Saturation, saturation
+from tinygrad_rnn.analysis.stateflow import Reach, StateFlow, by_lag
 from tinygrad_rnn.analysis.steps import Steps, of_loss, of_losses
 from tinygrad_rnn.nn.unroll import Unrolled
 
@@ -132,6 +134,21 @@ class GradientFlow:
         """For each weight by name the shares ``[t, k]`` of dL_t/dW that entered through its use at step k."""
         return AllContributions(self.steps)
 
+    @cached_property
+    def saturation(self) -> Saturation:
+        """For each nonlinearity the share of its units with |phi'| < 0.1, step by step."""
+        return saturation(self.steps)
+
+    @property
+    def bound(self) -> Bound | None:
+        """The theory's bound on :attr:`jacobian_norms`; None for a cell without its form, see :attr:`why_no_bound`."""
+        return None if isinstance(self._bound, str) else self._bound
+
+    @property
+    def why_no_bound(self) -> str:
+        """What keeps the cell from having a bound; ``""`` if it has one."""
+        return self._bound if isinstance(self._bound, str) else ""
+
     def steps_in_the_past(self, squared: float = 1e-20, relative: float | None = None) -> Reach:
         """Return how far back a usable gradient reaches; see :meth:`StateFlow.steps_in_the_past`."""
         return self._whole.steps_in_the_past(squared, relative)
@@ -139,6 +156,26 @@ class GradientFlow:
     def plot(self, ax: Axes | None = None) -> Axes:
         """Return axes with the norms as a heat map on a logarithmic scale."""
         return self._whole.plot(ax)
+
+    def plot_lags(self, ax: Axes | None = None) -> Axes:
+        """Return axes with ||dS_t/dS_k|| over the lag t - k, beside the bound, or with the reason why there is none."""
+        ax = self._only("plot_lags").plot_lags(ax)
+        bound = self.bound
+        if bound is None:
+            ax.set_title(f"no bound: {self.why_no_bound}", wrap=True, fontsize="small")
+            return ax
+        for norms, label, style in (
+            (bound.measured, "bound, with the slopes of the units", ":"),
+            (bound.theory, "bound, (γσ) to the power t − k", "--"),
+        ):
+            lags, middle, _, _ = by_lag(norms, self._whole.ages)
+            ax.plot(lags, middle, style, color="0.35", label=label)
+        ax.legend()
+        return ax
+
+    def plot_contributions(self, name: str, ax: Axes | None = None) -> Axes:
+        """Return axes with the signed share of each step's use of a weight in its whole gradient."""
+        return self.contributions[name].plot(ax)
 
     def _repr_html_(self) -> str:
         tables = [self._whole, *(self.parts.values() if len(self.parts) > 1 else ())]
@@ -186,6 +223,11 @@ class GradientFlow:
         for position, j, rows in Coordinates.of(self.steps, recurrence).cotangents(self.steps.total()):
             total[j, order[position]] = row_norms(rows.array)[0]
         return norms, total
+
+    @cached_property
+    def _bound(self) -> Bound | str:
+        self._only("bound")
+        return find_bound(self.steps, self.steps.recurrences[0])
 
     @cached_property
     def _chains(self) -> dict[str, Chain]:

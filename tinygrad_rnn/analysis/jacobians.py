@@ -29,7 +29,7 @@ def step_jacobians(steps: Steps, recurrence: Recurrence) -> Chain:
         TooLargeError: they would take too much memory.
     """
     coordinates = Coordinates.of(steps, recurrence)
-    batch = _batch(coordinates)
+    batch = batch_of(coordinates)
     n = recurrence.size // batch
     require_room(
         f"the Jacobians of {len(recurrence.steps)} steps, {batch} x {n} x {n} each,",
@@ -37,13 +37,13 @@ def step_jacobians(steps: Steps, recurrence: Recurrence) -> Chain:
         "take fewer steps, a smaller state, or one row of the batch",
     )
     jacobians = np.zeros((len(recurrence.steps), batch, n, n))
-    units = _split(np.broadcast_to(np.eye(n)[:, None, :], (n, batch, n)), recurrence, batch)
+    units = units_of(recurrence, batch)
     for position in range(1, len(recurrence.steps)):
-        jacobians[position] = _pulled(coordinates, position, units, batch).swapaxes(0, 1)
+        jacobians[position] = pulled(coordinates, position, units, batch).swapaxes(0, 1)
     return Chain(jacobians, recurrence.steps)
 
 
-def _batch(coordinates: Coordinates) -> int:
+def batch_of(coordinates: Coordinates) -> int:
     """Return the number of rows of the batch if no row acts on another in any step, else 1."""
     recurrence = coordinates.recurrence
     shapes = recurrence.shapes
@@ -56,9 +56,15 @@ def _batch(coordinates: Coordinates) -> int:
     seeds = _split(probes, recurrence, batch)
     others = ~np.eye(batch, dtype=bool)
     for position in range(1, len(recurrence.steps)):
-        if np.any(_pulled(coordinates, position, seeds, batch)[others] != 0):
+        if np.any(pulled(coordinates, position, seeds, batch)[others] != 0):
             return 1
     return batch
+
+
+def units_of(recurrence: Recurrence, batch: int) -> list[Array]:
+    """Return the unit vectors of a row of the state, in all rows of the batch at once, as the state's leaves."""
+    n = recurrence.size // batch
+    return _split(np.broadcast_to(np.eye(n)[:, None, :], (n, batch, n)), recurrence, batch)
 
 
 def _split(rows: Array, recurrence: Recurrence, batch: int) -> list[Array]:
@@ -68,19 +74,28 @@ def _split(rows: Array, recurrence: Recurrence, batch: int) -> list[Array]:
     return [part.reshape(len(rows), *shape) for part, shape in zip(parts, recurrence.shapes, strict=True)]
 
 
-def _pulled(coordinates: Coordinates, position: int, seeds: list[Array], batch: int) -> Array:
-    """Return (passes, B, n): ``seeds`` at the state of ``position`` pulled back to the state before it."""
+def pulled(
+    coordinates: Coordinates,
+    position: int,
+    seeds: list[Array],
+    batch: int,
+    nodes: tuple[int, ...] | None = None,
+) -> Array:
+    """Return (passes, B, n): ``seeds`` at the state of ``position`` pulled back to the state before it.
+
+    Args:
+        coordinates: the states.
+        position: at least 1.
+        seeds: (passes, *shape) for each leaf of the state.
+        batch: B.
+        nodes: what the seeds belong to, in the place of the state's own nodes.
+    """
     recurrence = coordinates.recurrence
-    passes = len(seeds[0])
-    before = coordinates.nodes(position - 1)
+    starts = recurrence.states[position] if nodes is None else nodes
     through = coordinates.after & (coordinates.settled == position)
-    through[list(before)] = True
-    start = [
-        (node, Rows(0, rows))
-        for node, rows in zip(recurrence.states[position], seeds, strict=True)
-        if node != ABSENT
-    ]
-    leaves = [np.zeros((passes, batch, size // batch)) for size in recurrence.sizes]
+    through[list(coordinates.nodes(position - 1))] = True
+    start = [(node, Rows(0, rows)) for node, rows in zip(starts, seeds, strict=True) if node != ABSENT]
+    leaves = [np.zeros((len(seeds[0]), batch, size // batch)) for size in recurrence.sizes]
     for at, j, rows in coordinates.cotangents(start, position, through):
         if at == position - 1:
             leaves[j] += rows.array.reshape(leaves[j].shape)
