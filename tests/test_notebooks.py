@@ -52,7 +52,11 @@ def executed(path: Path, folder: Path) -> Any:
 
 
 def test_there_are_notebooks() -> None:
-    assert [path.name for path in NOTEBOOKS] == ["01_the_engine.ipynb", "02_unrolling.ipynb"]
+    assert [path.name for path in NOTEBOOKS] == [
+        "01_the_engine.ipynb",
+        "02_unrolling.ipynb",
+        "03_vanishing_and_exploding_gradients.ipynb",
+    ]
 
 
 @pytest.mark.slow
