@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from docs.make_pictures import FOLDER, make_pictures
+from docs.make_pictures import FOLDER, make_flow, make_pictures
 from docs.make_plots import PLOTS, make_plots
 from tests.viz.pictures import lines
 
@@ -27,8 +27,18 @@ def remade(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
 
 def test_the_pictures_show_what_the_program_draws(remade: list[Path]) -> None:
     for path in remade:
-        assert texts(path) == texts(FOLDER / path.name), "run: python docs/make_pictures.py"
-    assert "S_2 = tanh" in lines(ElementTree.parse(remade[0]).getroot())
+        assert texts(path) == texts(FOLDER / path.name), "run: python -m docs.make_pictures"
+    unrolled = next(path for path in remade if path.name == "unrolled.svg")
+    assert "S_2 = tanh" in lines(ElementTree.parse(unrolled).getroot())
+
+
+def test_the_heat_maps_show_what_the_program_measures(tmp_path: Path) -> None:
+    pytest.importorskip("matplotlib")
+    found = texts(make_flow(tmp_path))
+    assert found == texts(FOLDER / "flow.svg"), "run: python -m docs.make_pictures"
+    titles = ["".join(text.split()) for text in found if "‖" in text]
+    assert all("thegradientvanishes,×0." in title for title in titles)
+    assert len(titles) == 2
 
 
 def test_every_link_leads_to_a_file() -> None:
@@ -41,8 +51,9 @@ def test_every_link_leads_to_a_file() -> None:
 
 def test_every_picture_is_one_that_is_made(remade: list[Path]) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
-    shown = re.findall(r"!\[[^]]+\]\(docs/pictures/([^)]+)\)", text)
-    assert sorted(shown) == sorted([*PLOTS, *(path.name for path in remade)])
+    shown = re.findall(r"(?:\]\(|src=\"|srcset=\")docs/pictures/([^)\"]+)", text)
+    assert sorted(shown) == sorted([*PLOTS, "flow.svg", *(path.name for path in remade)])
+    assert len(re.findall(r'<img alt="[^"]{20,}"', text)) == text.count("<img")
     assert sorted(shown) == sorted(path.name for path in FOLDER.iterdir())
 
 

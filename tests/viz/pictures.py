@@ -75,7 +75,7 @@ def _item(group: ElementTree.Element, classes: frozenset[str]) -> Item:
 def lines(element: ElementTree.Element) -> tuple[str, ...]:
     """Return the lines of text inside an element, a subscript written as in a name: ``h_3``."""
     found: list[tuple[str | None, str]] = []
-    pieces = [t for t in element.iter(f"{_NS}text") if t.get("font-size") != "2.00"]  # that is a gap
+    pieces = [t for t in element.iter(f"{_NS}text") if t.get("font-size") != "4.00"]  # that is a gap
     below = {t.get("y") for t in pieces if t.get("baseline-shift") == "sub"}
     for piece in pieces:
         y, text = piece.get("y"), _text(piece)

@@ -214,7 +214,7 @@ class Canvas:
             return '"' + "\\n".join(map(quoted, texts)) + '"'
         head = subscripted(texts[0]) if vertex.named else marked_up(texts[0])
         below = [subscripted(t, 7.0) if vertex.kind == "delay" else marked_up(t) for t in texts[1:]]
-        gap = '<br/><font point-size="2"> </font>' if below and "<sub>" in head else ""
+        gap = '<br/><font point-size="4"> </font>' if below and "<sub>" in head else ""
         small = "".join(f'<br/><font point-size="9">{text}</font>' for text in below)
         return f"<<b>{head}</b>{gap}{small}>"
 
