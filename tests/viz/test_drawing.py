@@ -62,6 +62,17 @@ def test_a_notebook_gets_svg_and_a_line_of_text(drawn):
     assert set(drawn._repr_mimebundle_(exclude=["image/svg+xml"])) == {"text/plain"}
 
 
+def test_a_notebook_scrolls_a_wide_picture_and_does_not_shrink_it(drawn):
+    assert isinstance(drawn._repr_mimebundle_(), dict), "three steps fit"
+    bundle, metadata = tr.draw(scalar_rnn(8))._repr_mimebundle_()
+    assert set(bundle) == {"image/svg+xml", "text/plain"}
+    assert metadata == {"image/svg+xml": {"unconfined": True}}
+    formatter = pytest.importorskip("IPython.core.formatters").DisplayFormatter()
+    data, found = formatter.format(tr.draw(scalar_rnn(8)))
+    assert found["image/svg+xml"] == {"unconfined": True}
+    assert "<svg" in data["image/svg+xml"]
+
+
 def test_a_notebook_without_a_program_gets_a_notice_and_the_dot_text(drawn, monkeypatch):
     def missing(*args, **kwargs):
         raise LayoutProgramNotFound("install <something>")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import os
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ SVG = "image/svg+xml"
 PICTURES = ("svg", "png", "jpg", "jpeg", "pdf")
 MOST_BOXES = 20_000  # more would keep a notebook waiting for minutes, and its browser after that
 _HEAD_OF_SOURCE = 4_000  # characters of DOT text shown where a picture cannot be
+_NOTEBOOK_WIDTH = 1_000.0  # points; a wider picture is scrolled
 _PNG_RESOLUTION = "-Gdpi=144"
 
 
@@ -135,8 +137,11 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
 
     def _repr_mimebundle_(
         self, include: Iterable[str] | None = None, exclude: Iterable[str] | None = None, **_: Any
-    ) -> dict[str, Any]:
-        """Return the picture for a notebook, with a line of text beside it; a notice where there is no program."""
+    ) -> dict[str, Any] | tuple[dict[str, Any], dict[str, Any]]:
+        """Return the picture for a notebook, with a line of text beside it; a notice where there is no program.
+
+        A wide picture comes with metadata that let JupyterLab and VS Code scroll it instead of shrinking it.
+        """
         bundle: dict[str, Any] = {"text/plain": repr(self)}
         wanted = set(include) if include is not None else {SVG, "text/html", "text/plain"}
         wanted -= set(exclude or ())
@@ -151,10 +156,19 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
                 bundle["image/png"] = self.pipe("png")
         except (LayoutProgramNotFound, graphviz.CalledProcessError) as error:
             bundle |= self._apology(str(error))
-        return {kind: data for kind, data in bundle.items() if kind in wanted}
+        given = {kind: data for kind, data in bundle.items() if kind in wanted}
+        if _width(given.get(SVG, "")) <= _NOTEBOOK_WIDTH:
+            return given
+        return given, {kind: {"unconfined": True} for kind in (SVG, "image/png") if kind in given}
 
     def _apology(self, why: str) -> dict[str, Any]:
         source = self.source
         head = source[:_HEAD_OF_SOURCE] + ("\n…" if len(source) > _HEAD_OF_SOURCE else "")
         page = f"<p><b>Not drawn:</b> {html.escape(why)}</p><pre>{html.escape(head)}</pre>"
         return {"text/plain": f"Not drawn: {why}\n\n{head}", "text/html": page}
+
+
+def _width(svg: str) -> float:
+    """Return the width of a picture in points."""
+    found = re.search(r'<svg width="([\d.]+)pt"', svg)
+    return float(found[1]) if found else 0.0
