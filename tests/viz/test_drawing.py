@@ -45,6 +45,13 @@ def test_render_does_not_overwrite_what_it_should_not(drawn, tmp_path):
         drawn.render("same.svg", outfile="same.svg", directory=tmp_path)
 
 
+def test_save_does_not_write_dot_text_under_the_name_of_a_picture(drawn, tmp_path):
+    with pytest.raises(ValueError, match=r"save: writes the DOT text.*use \.render\('graph\.svg'\)"):
+        drawn.save("graph.svg", directory=tmp_path)
+    assert drawn.save("graph.gv", directory=tmp_path) == str(tmp_path / "graph.gv")
+    assert (tmp_path / "graph.gv").read_text(encoding="utf-8") == drawn.source
+
+
 def test_view_renders_and_opens_the_picture(drawn, tmp_path, monkeypatch):
     opened = []
     monkeypatch.setattr(drawing.graphviz, "view", lambda path, quiet: opened.append(path))

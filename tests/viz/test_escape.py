@@ -67,6 +67,11 @@ def test_names_are_written_as_in_formulas(name, expected):
     assert subscripted(name) == f'{base}<font point-size="8"><sub>{below}</sub></font>{rest}'
 
 
+def test_what_stands_around_a_subscript_is_escaped():
+    small = '<font point-size="8"><sub>3</sub></font>'
+    assert subscripted("h[<b>]_3[&] = <i>") == f"h[&lt;b&gt;]{small}[&amp;] = &lt;i&gt;"
+
+
 @pytest.mark.parametrize(
     "name", ["h", "_3", "h_", "training_loss", "a__b", "h 1_2", "x_1 y", "<b>_3", "y = a_1", "h_3]"]
 )

@@ -126,10 +126,29 @@ class Drawing(graphviz.Digraph):  # type: ignore[misc]
         written.parent.mkdir(parents=True, exist_ok=True)
         written.write_bytes(picture)
         if source is not None and not cleanup:
-            self.save(source, directory=directory)
+            super().save(source, directory=directory)
         if view or quiet_view:
             graphviz.view(str(written), quiet=quiet_view)
         return str(written)
+
+    def save(
+        self,
+        filename: str | os.PathLike[str] | None = None,
+        directory: str | os.PathLike[str] | None = None,
+        *,
+        skip_existing: bool | None = False,
+    ) -> str:
+        """Write the DOT text and return its path; ``render`` writes the picture.
+
+        Raises:
+            ValueError: the name is that of a picture.
+        """
+        name = str(filename)
+        if Path(name).suffix.lower().removeprefix(".") in PICTURES:
+            raise ValueError(
+                f"save: writes the DOT text, and {name!r} is the name of a picture: use .render({name!r})"
+            )
+        return str(super().save(filename, directory=directory, skip_existing=skip_existing))
 
     @staticmethod
     def _suffix_of(outfile: str | os.PathLike[str] | None) -> str:

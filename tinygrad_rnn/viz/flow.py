@@ -108,9 +108,7 @@ class Flow:
             self._budget -= 1
             try:
                 self._shares[i] = self._graph.local_vjp(node, self._of[i])
-            except (
-                GraphMutationError
-            ):  # a weight was updated: the nodes' gradients still hold, the shares are lost
+            except GraphMutationError:  # a weight was updated: the gradients still hold, the shares are lost
                 self.stale = True
                 self._shares[i] = (None,) * len(node.parents)
         return self._shares[i]
