@@ -9,6 +9,7 @@ import pytest
 
 from docs.make_pictures import FOLDER, make_flow, make_pictures
 from docs.make_plots import PLOTS, make_plots
+from docs.make_screenshots import SCREENSHOTS
 from tests.viz.pictures import lines
 
 ROOT = Path(__file__).parent.parent.parent
@@ -52,9 +53,16 @@ def test_every_link_leads_to_a_file() -> None:
 def test_every_picture_is_one_that_is_made(remade: list[Path]) -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     shown = re.findall(r"(?:\]\(|src=\"|srcset=\")docs/pictures/([^)\"]+)", text)
-    assert sorted(shown) == sorted([*PLOTS, "flow.svg", *(path.name for path in remade)])
+    assert sorted(shown) == sorted([*PLOTS, *SCREENSHOTS, "flow.svg", *(path.name for path in remade)])
     assert len(re.findall(r'<img alt="[^"]{20,}"', text)) == text.count("<img")
     assert sorted(shown) == sorted(path.name for path in FOLDER.iterdir())
+
+
+def test_the_screenshots_are_small() -> None:
+    for name in SCREENSHOTS:
+        picture = (FOLDER / name).read_bytes()
+        assert picture.startswith(b"\x89PNG")
+        assert len(picture) < 200_000
 
 
 def test_plots_are_made_of_saved_figures(tmp_path: Path) -> None:
