@@ -107,7 +107,9 @@ HOSTILE = [
 def test_no_name_can_leave_its_place(name):
     w = tr.Value(2.0, name=name)
     with tr.scope(name):
-        found = tr.explore(w * w)
+        loss = w * w
+    loss.name = name
+    found = tr.explore(loss)
     page = found.html()
     plain = tr.explore(tr.Value(2.0, name="w") * 1.0).html()
     assert page.count("<script") == plain.count("<script")

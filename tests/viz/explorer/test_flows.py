@@ -27,8 +27,8 @@ def test_a_zero_that_is_cut_or_vanished_is_shown_and_long_sequences_are_thinned(
     (flow,) = flows(scalar_rnn(4, truncate=2))
     assert flow["norms"][2][1] == 0.0
     assert flow["norms"][1][2] is None
-    (flow,) = flows(scalar_rnn(301))
-    assert flow["losses"] == flow["steps"] == list(range(0, 301, 2))
+    (flow,) = flows(scalar_rnn(302))
+    assert flow["losses"] == flow["steps"] == list(range(1, 302, 2))
     assert len(flow["norms"]) == len(flow["norms"][0]) == len(flow["nodes"]) == 151
     assert flow["nodes"][-1] == max(i for i in flow["nodes"])
 

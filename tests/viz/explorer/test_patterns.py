@@ -39,6 +39,8 @@ def test_what_differs_in_its_numbers_alone_is_one_pattern():
     _, _, found = patterns_of(tr.add_n([tr.ops.log_softmax(x)[0] for x in logits]))
     assert len(found.drawings) == 1
     assert len(found.nodes) == 5
+    for node in found.nodes.values():  # each number has a box, those that differ among alike operations too
+        assert set(found.boxes[0].values()) == set(range(len(node["values"])))
 
 
 def test_each_box_names_the_scalar_that_it_shows():

@@ -5,6 +5,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tests.viz.networks import cell_loss
+from tinygrad_rnn.viz.explorer.formulas import formula
 from tinygrad_rnn.viz.explorer.rules import Locals, Rules
 
 SWISH = tr.Op(
@@ -47,6 +48,21 @@ def test_a_rule_is_printed_from_the_operation_s_own_record(make, formula, rule):
     found, rules = texts(make(tr.Value(0.7)))
     assert found == formula
     assert rules == [rule]
+
+
+def test_parentheses_stand_where_they_are_needed_and_nowhere_else():
+    a, b, c = tr.Value(2.0), tr.Value(3.0), tr.Value(5.0)
+    names = {a: "a", b: "b", c: "c"}
+    assert formula(a - (b - c), names) == "a − (b − c)"
+    assert formula((a - b) - c, names) == "a − b − c"
+    assert formula(a + (b + c), names) == "a + b + c"
+    assert formula(a / (b * c), names) == "a / (b · c)"
+    assert formula((a + b) * c * a, names) == "(a + b) · c · a"
+    assert formula(a ** (b * c), names) == "a ^ (b · c)"
+    assert formula((a * b) ** c, names) == "(a · b) ^ c"
+    assert formula(a / b * c, names) == "a / b · c"
+    assert formula(a * (b / c), names) == "a · (b / c)"
+    assert formula((-a) * (-b), names) == "−a · (−b)"
 
 
 def test_rules_of_arrays():

@@ -19,8 +19,10 @@ FEW = 4  # so many arguments of an operation have a letter each
 _LETTERS = ("", "x", "ab", "abc", "abcd")
 _SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 _SIGNS = {"×": " · ", "-": " − ", "+": " + ", "÷": " / ", "@": " @ ", "^": " ^ "}
-_STRENGTH = {"+": 1, "-": 1, "÷": 2, "@": 2, "×": 3, "^": 5}
-_WEAKEST, _PREFIX, _ATOM = 0, 4, 9
+_STRENGTH = {"+": 1, "-": 1, "@": 2, "÷": 3, "×": 4, "^": 6}
+_WEAKEST, _PREFIX, _ATOM = 0, 5, 9
+# How strongly what stands left and right of a sign must be held together to need no parentheses.
+_SIDES = {"+": (1, 1), "-": (1, 2), "@": (5, 5), "÷": (3, 5), "×": (3, 4), "^": (9, 9)}
 _PLACE = re.compile(r"(?<![^\W\d_])x(?![^\W\d_])")  # where the argument stands in x², |x|
 _SILENT = (ops.reshape, ops.alias, ops.astype, ops.item)  # the same numbers in another form
 
@@ -101,10 +103,9 @@ def applied(node: Any, args: list[Text]) -> Text:
 def _infix(sign: str, left: Text, right: Text) -> Text:
     if sign == "×" and left == right:
         return (f"{_held(left, _ATOM)}²", _STRENGTH["^"])
-    strength = _STRENGTH[sign]
-    first = _held(left, min(strength, _STRENGTH["÷"]))
-    second = f"({right[0]})" if right[1] == _PREFIX else _held(right, strength + (sign not in "+×"))
-    return (f"{first}{_SIGNS[sign]}{second}", strength)
+    before, after = _SIDES[sign]
+    second = f"({right[0]})" if right[1] == _PREFIX else _held(right, after)
+    return (f"{_held(left, before)}{_SIGNS[sign]}{second}", _STRENGTH[sign])
 
 
 def _unary(sign: str, arg: Text, axis: Any) -> Text:
