@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from tinygrad_rnn.analysis.truncation import truncation
     from tinygrad_rnn.analysis.uoro import UORO
     from tinygrad_rnn.viz import draw, explore
+    from tinygrad_rnn.viz.widget import widget
 
 __version__ = "0.1.0"
 __all__ = [
@@ -93,6 +94,7 @@ __all__ = [
     "value_and_grad",
     "viz",
     "vjp",
+    "widget",
 ]
 
 
@@ -115,6 +117,7 @@ _LATER = {
     "omega": "analysis.regularizer",
     "top_eigenvalues": "analysis.curvature",
     "truncation": "analysis.truncation",
+    "widget": "viz.widget",
 }
 
 
