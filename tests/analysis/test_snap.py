@@ -124,3 +124,20 @@ def test_a_rule_that_hides_nan_is_named() -> None:
     w = tr.Tensor(np.ones(2))
     with pytest.raises(ValueError, match="hides nan"):
         tr.SnAp1(lambda x, h: hiding(w * h) + x, [w], np.ones(2)).step(1.0)
+
+
+def test_a_way_between_states_that_opens_late_is_used() -> None:
+    """A single weight reaches both units at once, so nothing is lost; later steps swap the units, without it."""
+    w, u = tr.Value(0.7), tr.Value(0.4)
+
+    def build(p: Any) -> tuple[Any, Any, Any]:
+        def cell(k: Any, h: Any) -> Any:
+            if k.item() < 2:
+                return [tr.ops.tanh(p[0] * h[0] + 0.3), tr.ops.tanh(p[0] * h[1] - 0.5)]
+            return [h[1] * p[1], h[0]] if k.item() == 2 else [h[1], h[0]]
+
+        return cell, [0.2, 0.1], lambda h, y: (h[0] - y) ** 2 + 0.5 * h[1]
+
+    network = Network([w, u], build, np.array([0.0, 1.0, 3.0, 2.0, 3.0]), np.ones(5))
+    exact = entries(network.through_time())
+    np.testing.assert_allclose(entries(network.online(tr.SnAp1).gradient)[0], exact[0], rtol=1e-12)

@@ -12,7 +12,7 @@ from tinygrad_rnn.core.graph import Node
 
 
 class SnAp1(OnlineGradient):
-    """The sparse one-step approximation: cheap, deterministic and biased.
+    """The sparse one-step approximation: as small as the parameters, deterministic and biased.
 
     As ``RTRL``, but an entry (i, j) of P_t = dS_t/dtheta is kept only where parameter j reaches state i within a single
     step; all others are taken as 0:
