@@ -56,6 +56,7 @@ def test_there_are_notebooks() -> None:
         "01_the_engine.ipynb",
         "02_unrolling.ipynb",
         "03_vanishing_and_exploding_gradients.ipynb",
+        "04_truncated_bptt_and_rtrl.ipynb",
     ]
 
 
