@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
-from tests.analysis.online_networks import NETWORKS, entries, of_cell
+from tests.analysis.online_networks import NETWORKS, Network, entries, of_cell
 from tests.oracles.bptt import Weights, run
 from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.core.variable import Variable
@@ -229,3 +229,33 @@ def test_no_steps_give_a_gradient_of_zeros() -> None:
     assert run.losses.shape == (0,)
     assert online.state is None
     assert online.output is None
+
+
+def test_a_state_of_many_numbers_is_read_in_blocks() -> None:
+    """More entries than one sweep takes (64), in parts of several sizes."""
+    rng = np.random.default_rng(11)
+    w = tr.Tensor(rng.normal(size=(50, 50)) / 10, name="w")
+
+    def build(p: Any) -> tuple[Any, Any, Any]:
+        def cell(x: Any, s: Any) -> Any:
+            h = tr.ops.tanh(p[0] @ s[0] + s[1].sum() + x)
+            return h, tr.ops.sin(h[:23] * s[1])
+
+        return cell, (np.zeros(50), np.ones(23)), lambda h, y: ((h - y) ** 2).sum()
+
+    network = Network([w], build, rng.normal(size=(4, 50)), rng.normal(size=(4, 50)))
+    exact = network.through_time()[0]
+    np.testing.assert_allclose(
+        network.online().gradient[0], exact, rtol=1e-10, atol=1e-12 * np.max(np.abs(exact))
+    )
+
+
+def test_hooks_run_once_for_each_loss() -> None:
+    w = tr.Tensor(np.eye(3), name="w")
+    seen = []
+    w.register_hook(lambda g: seen.append(g.copy()))
+    online = tr.RTRL(lambda x, h: tr.ops.tanh(w @ h + x), [w], np.zeros(3))
+    online.step(1.0)
+    assert not seen
+    online.step(1.0, lambda h: h.sum())
+    assert len(seen) == 1

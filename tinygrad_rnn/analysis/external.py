@@ -132,7 +132,8 @@ def gradient_flow_external(
         legal = ", ".join(map(repr, METHODS))
         raise ValueError(f"gradient_flow_external: method must be one of {legal}, got {method!r}")
     h = _start(h0)
-    if not len(xs):
+    xs = list(xs)
+    if not xs:
         raise ValueError("gradient_flow_external: there are no steps: give at least one input")
     require_room(f"the Jacobians of {len(xs)} steps", len(xs) * h.size**2, "give fewer steps")
     direct = None if cotangents is None else _direct(cotangents, len(xs), h.shape)

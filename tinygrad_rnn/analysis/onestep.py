@@ -2,20 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.analysis.rows import Rows, Seed, run, sweep
 from tinygrad_rnn.core.autodiff import pullback, pushforward
 from tinygrad_rnn.core.carriers import constant
-from tinygrad_rnn.core.graph import Node, ancestors, recording
+from tinygrad_rnn.core.graph import Graph, Node, ancestors, recording
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.tree import flatten, tree_map
 from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.nn.unroll import Cell, unroll
 
+Array = np.ndarray[Any, np.dtype[Any]]
 Cotangents = dict[Node, Any]
+MOST_ROWS = 64  # of a block: enough to make a step's overhead small, and few enough to hold
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Block:
+    """Some rows of the Jacobians of a step.
+
+    Attributes:
+        first: the first of the rows: an entry of the state after the step.
+        state: (rows, n), by the state before.
+        parameters: (rows, size) by each leaf that these entries depend on.
+    """
+
+    first: int
+    state: Array
+    parameters: dict[Node, Array]
 
 
 class OneStep:
@@ -70,13 +89,29 @@ class OneStep:
             start += size
         return self._pulled(outputs, seeds)
 
-    def rows(self, unit: float = 1.0) -> Iterator[tuple[Any, Cotangents]]:
-        """Yield, for each entry i of the state after the step, dS'_i/dS and dS'_i/dtheta, times ``unit``."""
-        n = self.size
-        for i in range(n):
-            cotangent = np.zeros(n)
-            cotangent[i] = unit
-            yield self.pull_state(cotangent)
+    def blocks(self, unit: float = 1.0, most: int = MOST_ROWS) -> Iterator[Block]:
+        """Yield dS'/dS and dS'/dtheta, times ``unit``, some rows at a time: all rows of a block in one sweep."""
+        outputs = self._moving()
+        if not outputs:
+            return
+        graph = Graph.of(*outputs)
+        ends = {graph.index(node): node for node in (*self._before, *self.parameters) if node in graph}
+        through = _between(graph, ends)
+        for first in range(0, self.size, most):
+            entered = _swept(graph, _units(graph, outputs, first, most, unit), through, ends)
+            rows = min(most, self.size - first)
+            yield self._block(first, rows, entered)
+
+    def _block(self, first: int, rows: int, entered: dict[Node, Rows]) -> Block:
+        def whole(node: Node) -> Array:
+            found = np.zeros((rows, int(np.prod(node.shape))))
+            if node in entered:
+                at = entered[node].first
+                found[at : at + len(entered[node].array)] = entered[node].array.reshape(-1, found.shape[1])
+            return found
+
+        state = np.concatenate([np.zeros((rows, 0)), *(whole(node) for node in self._before)], axis=1)
+        return Block(first, state, {p: whole(p) for p in dict.fromkeys(self.parameters) if p in entered})
 
     def push_state(self, tangent: Any) -> Any:
         """Return the tangent of the state after the step, given that of the state before; both are vectors."""
@@ -96,6 +131,40 @@ class OneStep:
         stop = frozenset((*self._before, *self.parameters))
         found = pullback(outputs, cotangents, stop=stop)
         return _joined(self._before, found), {p: found[p] for p in self.parameters if p in found}
+
+
+def _between(graph: Graph, ends: Mapping[int, Node]) -> Array:
+    """Return for each node whether a derivative passes through it on its way to one of ``ends``."""
+    through = np.zeros(len(graph), dtype=bool)
+    for i, (node, parents) in enumerate(zip(graph, graph.parent_indices, strict=True)):
+        through[i] = i in ends or (bool(parents) and node.op.differentiable and through[list(parents)].any())
+    return through
+
+
+def _units(graph: Graph, outputs: Sequence[Node], first: int, most: int, unit: float) -> list[Seed]:
+    """Return the unit vectors ``first`` ... of the state as seeds, numbered from 0 for ``first``."""
+    seeds, at = [], 0
+    for node in outputs:
+        size = int(np.prod(node.shape))
+        low, high = max(first - at, 0), min(first + most - at, size)
+        if low < high:
+            rows = np.zeros((high - low, size))
+            rows[np.arange(high - low), np.arange(low, high)] = unit
+            seeds.append((graph.index(node), Rows(at + low - first, rows.reshape(-1, *node.shape))))
+        at += size
+    return seeds
+
+
+def _swept(graph: Graph, seeds: list[Seed], through: Array, ends: Mapping[int, Node]) -> dict[Node, Rows]:
+    """Return what arrives at each of the ``ends``."""
+    entered: dict[Node, Rows] = {}
+
+    def edge(child: int, parent: int, rows: Rows) -> None:
+        node = ends[parent]
+        entered[node] = entered[node] + rows if node in entered else rows
+
+    run(sweep(graph, seeds, through, ends.keys(), edge))
+    return entered
 
 
 def start(cell: Cell, x: Any, state: Any, parameters: Sequence[Node]) -> OneStep:

@@ -19,13 +19,13 @@ class RTRL(OnlineGradient):
         P_t = J_t P_{t-1} + dF/dtheta,    J_t = dF/dS_{t-1},    S_t = F(x_t, S_{t-1}; theta)
 
     and dL_t/dtheta = (dL_t/dS_{t-1}) P_{t-1} + the immediate part, which step t itself and the readout give. J_t and
-    dF/dtheta are n vjps of the one recorded step, so any cell will do. Summed over a sequence the gradients are those
-    of backpropagation through time, at a price in time: n^2 times the number of parameters for each step. Rows of a
-    batch count as parts of one state, so RTRL is best run with few of them.
+    dF/dtheta are n vjps of the one recorded step, run together, so any cell will do. Summed over a sequence the
+    gradients are those of backpropagation through time, at a price in time: n^2 times the number of parameters for each
+    step. Rows of a batch count as parts of one state, so RTRL is best run with few of them.
 
     When weights are assigned between steps (online learning), P_t still holds derivatives at the earlier weights: the
-    gradient is then the usual approximation of real-time recurrent learning, good for small learning rates. Hooks of
-    parameters run in each of the n vjps; register none.
+    gradient is then the usual approximation of real-time recurrent learning, good for small learning rates. What is
+    fed back from one step to the next has to be part of the state: ``.output`` and ``.state`` are plain numbers.
 
     Source: Williams and Zipser (1989), eq. 8 to 10.
 
@@ -68,17 +68,14 @@ class RTRL(OnlineGradient):
 
     def _advance(self, recorded: OneStep) -> None:
         n = recorded.size
-        state = np.zeros((n, 0))
+        blocks = list(recorded.blocks())
+        state = np.concatenate([block.state for block in blocks]) if blocks else np.zeros((0, 0))
         fresh: Cotangents = {}
-        for i, (to_state, to_parameters) in enumerate(recorded.rows()):
-            if not i:
-                state = np.zeros((n, len(to_state)))
-            state[i] = to_state
-            for leaf, row in to_parameters.items():
-                if leaf not in fresh:
-                    fresh[leaf] = np.zeros((n, np.size(row)), leaf.dtype)
-                fresh[leaf][i] = np.ravel(row)
         for leaf, block in self._influence.items():
-            moved = state.astype(block.dtype, copy=False) @ block
-            fresh[leaf] = moved if leaf not in fresh else np.add(moved, fresh[leaf], out=moved)
+            fresh[leaf] = state.astype(block.dtype, copy=False) @ block
+        for block in blocks:
+            for leaf, rows in block.parameters.items():
+                if leaf not in fresh:
+                    fresh[leaf] = np.zeros((n, rows.shape[1]), leaf.dtype)
+                fresh[leaf][block.first : block.first + len(rows)] += rows
         self._influence, self._size = fresh, n

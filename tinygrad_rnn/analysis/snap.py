@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from tinygrad_rnn.analysis.onestep import Cotangents, OneStep
+from tinygrad_rnn.analysis.onestep import Block, Cotangents, OneStep
 from tinygrad_rnn.analysis.online import OnlineGradient
 from tinygrad_rnn.core.graph import Node
 
@@ -72,34 +72,38 @@ class SnAp1(OnlineGradient):
             kept.advance(state, self._reaches, fresh[leaf])
 
     def _read(self, recorded: OneStep) -> tuple[Any, dict[Node, Any] | None]:
-        """Return J and the kept entries of dF/dtheta, row by row; None for these where one lies outside."""
+        """Return J and the kept entries of dF/dtheta, block by block; None for these where one lies outside."""
         state, fresh = [], {leaf: np.zeros(kept.values.size) for leaf, kept in self._kept.items()}
-        for i, (to_state, found) in enumerate(recorded.rows()):
-            if to_state.size and (self._reaches is None or np.any(to_state[~self._reaches[i]])):
+        for block in recorded.blocks():
+            if block.state.size and (self._reaches is None or self._outside(block)):
                 return None, None
-            state.append(to_state)
-            for leaf, row in found.items():
-                if leaf not in fresh and np.any(row):
+            state.append(block.state)
+            for leaf, rows in block.parameters.items():
+                if leaf not in fresh and np.any(rows):
                     return None, None
-                if leaf in fresh and not self._kept[leaf].read(i, np.ravel(row), fresh[leaf]):
+                if leaf in fresh and not self._kept[leaf].read(block.first, rows, fresh[leaf]):
                     return None, None
-        return np.array(state), fresh
+        return np.concatenate(state) if state else np.zeros((0, 0)), fresh
+
+    def _outside(self, block: Block) -> bool:
+        known = self._reaches[block.first : block.first + len(block.state)]
+        return bool(np.any(block.state[~known]))
 
     def _look_up(self, recorded: OneStep) -> None:
         """Widen what is kept by what the graph of this step can reach."""
         reaches: list[Any] = []
         touched: dict[Node, list[Any]] = {}
-        for i, (to_state, found) in enumerate(recorded.rows(unit=float("nan"))):
-            reaches.append(np.isnan(to_state))
-            for leaf, row in found.items():
-                columns = np.flatnonzero(np.isnan(row))
-                touched.setdefault(leaf, []).append((np.full(columns.size, i), columns))
-        found_reaches = np.array(reaches)
+        for block in recorded.blocks(unit=float("nan")):
+            reaches.append(np.isnan(block.state))
+            for leaf, entries in block.parameters.items():
+                rows, columns = np.nonzero(np.isnan(entries))
+                touched.setdefault(leaf, []).append((block.first + rows, columns))
+        found_reaches = np.concatenate(reaches)
         if found_reaches.shape[1]:
             self._reaches = found_reaches if self._reaches is None else self._reaches | found_reaches
         for leaf, parts in touched.items():
-            rows, columns = (np.concatenate(part) for part in zip(*parts, strict=True))
-            self._kept[leaf] = Kept.widened(self._kept.get(leaf), rows, columns, int(np.prod(leaf.shape)))
+            every, where = (np.concatenate(part) for part in zip(*parts, strict=True))
+            self._kept[leaf] = Kept.widened(self._kept.get(leaf), every, where, int(np.prod(leaf.shape)))
         for kept in self._kept.values():
             kept.forget_pairs()
 
@@ -136,11 +140,11 @@ class Kept:
         """Find anew which entries feed which, at the next step."""
         self._pairs = None
 
-    def read(self, i: int, row: Any, fresh: Any) -> bool:
-        """Put row i of dF/dtheta into ``fresh`` where it is kept; return whether nothing was left over."""
-        mine = np.flatnonzero(self.rows == i)
-        fresh[mine] = row[self.columns[mine]]
-        return bool(np.count_nonzero(fresh[mine]) == np.count_nonzero(row))
+    def read(self, first: int, rows: Any, fresh: Any) -> bool:
+        """Put some rows of dF/dtheta into ``fresh`` where they are kept; return whether nothing was left over."""
+        mine = np.flatnonzero((self.rows >= first) & (self.rows < first + len(rows)))
+        fresh[mine] = rows[self.rows[mine] - first, self.columns[mine]]
+        return bool(np.count_nonzero(fresh[mine]) == np.count_nonzero(rows))
 
     def through(self, cotangent: Any) -> Any:
         """Return ``cotangent @ P`` (size,)."""
