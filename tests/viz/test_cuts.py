@@ -109,7 +109,9 @@ def test_the_steps_of_cells_and_folds_show_cuts_too():
         fold = read(tr.draw(loss, level=level, truncate=3, fold=4)).classed("fold")[0]
         assert fold.texts == ("… 8 more steps …", "with 3 cuts"), "before t=3, 6 and 9, of 2 to 9"
     rolled = read(tr.draw(loss, level="rolled", truncate=3))
-    assert any("delay 1 step, cut every 3" in edge.texts for edge in rolled.edges)
+    assert [node.texts for node in rolled.classed("delay")] == [("z⁻¹", "h_t-1", "cut every 3")]
+    uncut = read(tr.draw(loss, level="rolled", truncate=12))
+    assert [node.texts for node in uncut.classed("delay")] == [("z⁻¹", "h_t-1")]
 
 
 @pytest.mark.parametrize(

@@ -137,3 +137,9 @@ def test_a_state_two_steps_back_has_a_longer_delay():
 def test_a_graph_without_steps_is_drawn_as_it_is():
     x = tr.Value(2.0, name="x")
     assert tr.draw(x * x + 1.0, level="rolled").boxes == 3
+
+
+def test_the_width_does_not_grow_with_the_steps():
+    sources = [tr.draw(scalar_rnn(steps), level="rolled", gradients=False).source for steps in (4, 60)]
+    short, long = (source.count("->") for source in sources)
+    assert short == long

@@ -32,6 +32,7 @@ class RolledLevel:
         self._tips = Tips(self.graph, self.flow) if self.canvas.told else None
         self._names: dict[Box, str] = {}
         self._delays: dict[tuple[Box, int], str] = {}
+        self._hanging: dict[tuple[str, str], None] = {}
         self._delay_of: dict[tuple[int, int], str] = {}
         self._heights = self._levels()
 
@@ -61,6 +62,8 @@ class RolledLevel:
                 else:
                     self._node(i)
         edges = self._edges()
+        for user, delay in self._hanging:  # once: beside 200 parallel edges an arrow goes a long way round
+            self.canvas.layout(f"{user}->{delay} [style=invis]")
         for (tail, head, attributes), size in edges.items():
             self.canvas.arrow(tail, head, size, attributes)
         self._enlist()
@@ -188,14 +191,10 @@ class RolledLevel:
         self._delay_of.setdefault((head[1], slot), delay)
         below = self._heights[head[1]] < self._heights[tail[1]]
         if below:  # dot keeps the delay level with the state, its users hang below
-            self.canvas.layout(f"{self._names[head]}->{delay} [style=invis]")
-        back = f'weight=0,class="delay",label="{_steps(lag)}{self._cut_text()}"'
+            self._hanging[self._names[head], delay] = None
+        back = f'weight=0,class="delay",label="{_steps(lag)}"'
         down = "constraint=false" if below else ""
         return [(self._names[tail], delay, back), (delay, self._names[head], down)]
-
-    def _cut_text(self) -> str:
-        k = self.wish.truncate
-        return f", cut every {k:,}" if k and k < len(self.timeline.steps) else ""
 
     def _delay(self, box: Box, lag: int, lane: Lane) -> str:
         """Return the delay box behind a state; put it down at its first use."""
@@ -206,6 +205,8 @@ class RolledLevel:
             title = ["z⁻¹" if lag == 1 else f"z^{-lag}"]
             if held:
                 title.append(f"{held}_(t-{lag})" if lag > 0 else f"{held}_(t+{-lag})")
+            k = self.wish.truncate
+            title += [f"cut every {k:,}"] if k and k < len(self.timeline.steps) else []
             frame = self._frame(last)[: len(lane) + 1]
             members = self.kinds.members[box[1]]
             self.canvas.box(Vertex(name, title, "delay", self._sizes[box[1]], members=members), frame)
