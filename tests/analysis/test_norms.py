@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -6,7 +7,8 @@ import pytest
 import tinygrad_rnn as tr
 from tests.analysis.reruns import KINDS, Network, network
 from tests.viz.networks import stack_loss
-from tinygrad_rnn.analysis.norms import StateNorms, row_norms, state_norms
+from tinygrad_rnn.analysis.chain import TooLargeError
+from tinygrad_rnn.analysis.norms import StateNorms, leaf_norms, row_norms, state_norms
 from tinygrad_rnn.analysis.steps import of_loss, of_losses
 from tinygrad_rnn.core.tree import flatten
 
@@ -128,6 +130,16 @@ def test_a_graph_without_time_has_no_norms() -> None:
 def test_norms_of_tiny_and_huge_rows_neither_vanish_nor_overflow() -> None:
     rows = np.array([[3e-300, 4e-300], [3e300, 4e300], [0.0, 0.0], [np.inf, 1.0]])
     np.testing.assert_allclose(row_norms(rows), [5e-300, 5e300, 0.0, np.inf], rtol=1e-15)
+
+
+def test_more_steps_than_fit_are_refused() -> None:
+    steps = of_losses(*network("Values", steps=2).unrolled())
+    (recurrence,) = steps.recurrences
+    many = replace(recurrence, steps=range(30000), states=recurrence.states * 15000)
+    with pytest.raises(
+        TooLargeError, match=r"the norms of 30000 losses at 30000 states would take 26\.8 GiB"
+    ):
+        leaf_norms(replace(steps, recurrences=(many,)), many)
 
 
 def _two() -> tuple[tr.Unrolled, list[Any]]:

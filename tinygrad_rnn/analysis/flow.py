@@ -36,10 +36,13 @@ def gradient_flow(unrolled: Any, losses: Any = None) -> GradientFlow:
         losses: one for each step, None where there is none; or one number made from the network, whose gradient is
             then told apart by the step at which it enters.
 
+    The derivatives are those of the recorded operations; hooks on nodes are not run, and no ``.grad`` is read or set.
+
     Raises:
         TypeError: a loss is not a Value or Tensor.
         ValueError: losses that are not of this network, or not one number each; another number of them than steps; a
             graph without time steps.
+        TooLargeError: what is asked of the result later would not fit into memory.
 
     Example:
         >>> import tinygrad_rnn as tr

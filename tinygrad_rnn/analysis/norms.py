@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.analysis.chain import require_room
 from tinygrad_rnn.analysis.cotangents import Coordinates
 from tinygrad_rnn.analysis.recurrences import Recurrence
 from tinygrad_rnn.analysis.steps import Steps
@@ -71,8 +73,16 @@ def state_norms(steps: Steps) -> list[StateNorms]:
 
 
 def leaf_norms(steps: Steps, recurrence: Recurrence) -> Array:
-    """Return (T, nodes of the state, positions): the norm of dL_t by each node of the state at each position."""
-    norms = np.zeros((steps.length, len(recurrence.shapes), len(recurrence.steps)))
+    """Return (T, nodes of the state, positions): the norm of dL_t by each node of the state at each position.
+
+    Raises:
+        TooLargeError: so many steps that a number for each pair of them does not fit.
+    """
+    shape = (steps.length, len(recurrence.shapes), len(recurrence.steps))
+    require_room(
+        f"the norms of {shape[0]} losses at {shape[2]} states", 4 * math.prod(shape), "take fewer steps"
+    )
+    norms = np.zeros(shape)
     coordinates = Coordinates.of(steps, recurrence)
     for first, last in chunks(steps):
         for position, j, rows in coordinates.cotangents(steps.seeds(first, last)):
