@@ -165,6 +165,13 @@ def test_shares_are_signed_and_sum_to_one() -> None:
     assert c.shares[2] == pytest.approx(c.by_step[2].ravel() @ total / (total @ total), rel=1e-12)
 
 
+def test_a_step_that_pulls_against_the_sum_has_a_share_below_zero() -> None:
+    w = tr.Value(0.5, name="w")
+    net = tr.unroll(lambda x, h: w * h + x, [1.0, -3.0, 1.0], state=4.0)
+    shares = of(net, net.final_state)["w"].shares  # w^(2-k) h_{k-1}: 1, 1.5, -1.5
+    np.testing.assert_allclose(shares, [1.0, 1.5, -1.5], rtol=1e-13)
+
+
 def test_no_more_is_made_than_fits() -> None:
     net = tr.unroll(tr.nn.RNNCell(2, 600), np.zeros((30, 2)))
     c = of(net, net.each(lambda h: (h**2).sum()))["weight_hh"]

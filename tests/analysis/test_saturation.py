@@ -74,9 +74,14 @@ def test_values_of_a_vector_are_its_units() -> None:
 
 
 def test_layers_are_kept_apart() -> None:
-    net = tr.nn.GRU(2, 3, num_layers=2, rng=np.random.default_rng(0)).unroll(np.ones((3, 2)))
+    stack = tr.nn.RNN(2, 8, num_layers=2, rng=np.random.default_rng(0))
+    net = stack.unroll(20 * np.random.default_rng(1).normal(size=(3, 2)))
     found = saturation(of_losses(net, (net.outputs[-1] ** 2).sum()))
-    assert list(found.shares) == [f"layer {layer} {gate}" for layer in (0, 1) for gate in "rzn"]
+    assert list(found.shares) == ["layer 0 h", "layer 1 h"]
+    for layer in (0, 1):
+        expected = [np.mean(1 - states[layer].data ** 2 < 0.1) for states in net.states]
+        np.testing.assert_allclose(found.shares[f"layer {layer} h"], expected)
+    assert found.shares["layer 0 h"].max() > found.shares["layer 1 h"].max()
 
 
 def test_it_shows_itself() -> None:
