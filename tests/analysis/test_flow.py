@@ -101,6 +101,16 @@ def test_several_lanes_have_parts_and_flows_of_their_own() -> None:
     assert upper.jacobian_norms.shape == (4, 4)
 
 
+def test_the_mean_factor_of_both_directions_is_that_of_their_lanes() -> None:
+    w = 0.5 * np.eye(2)
+    stack = tr.nn.RNN(2, 2, bidirectional=True, bias=False, nonlinearity="relu")
+    stack.weight_hh_l0.data = stack.weight_hh_l0_reverse.data = w
+    stack.weight_ih_l0.data = stack.weight_ih_l0_reverse.data = np.eye(2)
+    net = stack.unroll(np.ones((6, 2)))
+    flow = tr.gradient_flow(net, net.each(lambda h: h.sum()))
+    assert "vanishes, ×0.5 per step" in repr(flow)
+
+
 def test_it_says_in_a_line_what_happens() -> None:
     w = tr.Value(1.5, name="w")
     net = tr.unroll(lambda x, h: w * h + x, [1.0] * 5, state=0.0)

@@ -182,3 +182,9 @@ def test_bad_arguments() -> None:
     both = tr.nn.RNN(2, 3, bidirectional=True).unroll(np.ones((3, 2)))
     with pytest.raises(ValueError, match="both directions of time"):
         tr.truncation(both, (both.outputs[0] ** 2).sum())
+    with tr.scope("encoder"):
+        encoder = tr.unroll(tr.nn.RNNCell(2, 3), np.ones((3, 2)))
+    with tr.scope("decoder"):
+        decoder = tr.unroll(tr.nn.RNNCell(2, 3), np.ones((3, 2)), state=encoder.final_state)
+    with pytest.raises(ValueError, match="loss of step 0 reaches step 2, which comes later"):
+        tr.truncation(tr.add_n(decoder.each(lambda h: (h**2).sum())))

@@ -99,7 +99,15 @@ def lag_sums(steps: Steps, leaf: int) -> Array:
                 found[0] += rows.array.sum(axis=0)
                 continue
             for t, share in enumerate(rows.array, start):
-                found[max(direction * (t - k), 0)] += share
+                lag = direction * (t - k)
+                if lag >= 0:
+                    found[lag] += share
+                elif share.any():
+                    raise ValueError(
+                        f"truncation: the loss of step {t} reaches step {k}, which comes later; the lanes of this "
+                        "network do not share one time (as an encoder and its decoder), so that no number of steps "
+                        "back says where a gradient is cut"
+                    )
     found[0] += uses.apart(leaf)
     return found
 

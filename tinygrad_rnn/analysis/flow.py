@@ -206,6 +206,7 @@ class GradientFlow:
             np.hypot.reduce([part.total_norms for part in parts], axis=0),
             partial(self._chain, lanes[0].lane),
             backward=all(recurrence.backward for recurrence in lanes),
+            lanes=parts if len(lanes) > 1 else (),
         )
 
     def _only(self, what: str) -> StateFlow:

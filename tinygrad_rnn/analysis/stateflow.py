@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -58,6 +58,7 @@ class StateFlow:
         members: returns, for the number of rows of the batch that the Jacobians have, the entries of a row of the state
             that belong to this part; None for all.
         backward: whether the states are made from the last step to the first.
+        lanes: of several lanes together the flows of each, which may run in both directions; else none.
     """
 
     name: str
@@ -66,6 +67,7 @@ class StateFlow:
     make_chain: Callable[[], Chain]
     members: Callable[[int], Array] | None = None
     backward: bool = False
+    lanes: Sequence[StateFlow] = ()
 
     def __repr__(self) -> str:
         return f"<StateFlow of {self.name} over {len(self.norms)} steps: {self.verdict}>"
@@ -108,8 +110,16 @@ class StateFlow:
     def factor(self) -> float:
         """The mean factor by which a gradient changes in one step back, nan where no loss goes back a step.
 
-        It is the geometric mean over all losses, each from the first state that it reaches to the last one.
+        It is the geometric mean over all losses, each from the first state that it reaches to the last one; and over
+        the lanes where there are several.
         """
+        found = [flow._decay for flow in self.lanes or (self,)]
+        ratio, steps = sum(ratio for ratio, _ in found), sum(steps for _, steps in found)
+        return math.exp(ratio / steps) if steps else math.nan
+
+    @property
+    def _decay(self) -> tuple[float, int]:
+        """The logarithm of the product of all factors, and their number."""
         ratio, steps = 0.0, 0
         for row, age in zip(self.norms, self.ages, strict=True):
             usable = np.flatnonzero((row > 0) & np.isfinite(row) & (age >= 0))
@@ -117,7 +127,7 @@ class StateFlow:
                 near, far = usable[np.argmin(age[usable])], usable[np.argmax(age[usable])]
                 ratio += math.log(row[far]) - math.log(row[near])
                 steps += int(age[far] - age[near])
-        return math.exp(ratio / steps) if steps else math.nan
+        return ratio, steps
 
     @property
     def verdict(self) -> str:

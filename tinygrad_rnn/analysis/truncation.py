@@ -36,7 +36,8 @@ def truncation(unrolled: Any, losses: Any = None, weights: Sequence[str] | None 
         weights: the names of the leaves to look at, as in ``gradient_flow(...).contributions``; None for all.
 
     Raises:
-        TypeError, ValueError: as in :func:`gradient_flow`; or lanes in both directions, where steps back mean nothing.
+        TypeError, ValueError: as in :func:`gradient_flow`; or lanes in both directions, or of two times (an encoder and
+            its decoder), where steps back mean nothing.
         KeyError: no leaf has such a name.
         TooLargeError: a weight for which a row of contributions does not fit.
 
