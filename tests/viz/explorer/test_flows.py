@@ -1,7 +1,7 @@
 import numpy as np
 
 import tinygrad_rnn as tr
-from tests.viz.networks import scalar_rnn, xor_loss
+from tests.viz.networks import cell_loss, scalar_rnn, xor_loss
 from tinygrad_rnn.viz.explorer.flows import flows
 
 
@@ -41,6 +41,15 @@ def test_both_directions_of_a_network_have_a_flow_each():
     forward, backward = ([[x is None for x in row] for row in flow["norms"]] for flow in found)
     assert forward == [[k > t for k in range(4)] for t in range(4)]
     assert backward == [[k < t for k in range(4)] for t in range(4)]
+
+
+def test_a_part_that_another_is_made_from_says_what_is_not_counted():
+    h, c = flows(cell_loss("LSTMCell", 3))
+    assert (h["state"], h["note"]) == ("h", "")
+    assert (c["state"], c["note"]) == ("c", "what c gives to h within a step is not counted here")
+    assert c["norms"][1][1] == 0.0  # L_1 sees c_1 through h_1 alone
+    assert c["norms"][1][0] > 0.0
+    assert [flow["note"] for flow in flows(scalar_rnn(3))] == [""]
 
 
 def test_without_time_steps_there_is_none():

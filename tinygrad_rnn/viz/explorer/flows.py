@@ -10,11 +10,14 @@ import numpy as np
 
 from tinygrad_rnn.analysis.norms import StateNorms, state_norms
 from tinygrad_rnn.analysis.steps import of_loss
+from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.nn.places import place_of
 from tinygrad_rnn.viz.escape import shown
 from tinygrad_rnn.viz.explorer.numbers import number
 
 MOST_ROWS = 200  # and columns; of more steps every second or third is shown, counted from the last
 _DIGITS = 4
+_LONGEST = 200
 
 
 def flows(loss: Any) -> list[dict[str, Any]]:
@@ -23,7 +26,8 @@ def flows(loss: Any) -> list[dict[str, Any]]:
     kept = _thinned(list(steps.losses))
     thin = replace(steps, losses={t: steps.losses[t] for t in kept})
     found = state_norms(thin) if kept else []
-    return [_entry(each) for each in sorted(found, key=lambda each: (each.lane, each.part != "h"))]
+    order = sorted(found, key=lambda each: (each.lane, each.part != "h"))
+    return [_entry(each) | {"note": _note(each, order, steps.graph)} for each in order]
 
 
 def _thinned(items: list[int]) -> list[int]:
@@ -47,6 +51,34 @@ def _entry(found: StateNorms) -> dict[str, Any]:
         "nodes": [_first(found.nodes[c]) for c in columns],
         "lossNodes": [_first(nodes) for nodes in found.loss_nodes],
     }
+
+
+def _note(found: StateNorms, every: list[StateNorms], graph: Graph) -> str:
+    """Return what is not counted: the map of a part of the state holds the other parts as they are.
+
+    So dL_t/dc_k of an LSTM lacks the way from c_k to h_k inside step k, which the gradient of the node c_k has.
+    """
+    others = [each for each in every if each.lane == found.lane and each.part != found.part]
+    fed = [each.part for each in others if _feeds(graph, found.nodes[-1], each.nodes[-1])]
+    if not fed:
+        return ""
+    return shown(
+        f"what {found.part} gives to {' and '.join(fed)} within a step is not counted here", _LONGEST
+    )
+
+
+def _feeds(graph: Graph, sources: tuple[int, ...], targets: tuple[int, ...]) -> bool:
+    """Return whether one of the target nodes is made from a source within the step of both."""
+    stack, seen = [i for i in targets if i >= 0], set[int]()
+    while stack:
+        i = stack.pop()
+        if i in sources:
+            return True
+        if i not in seen:
+            seen.add(i)
+            frame = place_of(graph[i].scope).frame
+            stack += [p for p in graph.parent_indices[i] if place_of(graph[p].scope).frame == frame]
+    return False
 
 
 def _first(nodes: tuple[int, ...]) -> int | None:
