@@ -160,6 +160,15 @@ def test_unusual_losses_have_a_page(loss):
     assert found.payload["views"][-1]["svg"]
 
 
+def test_a_view_that_is_too_large_is_told_in_python_and_on_the_page(monkeypatch):
+    monkeypatch.setattr("tinygrad_rnn.viz.explorer.views.MOST_BOXES", 90)
+    found = tr.explore(scalar_rnn(12))
+    (notice,) = found.notices
+    assert notice.startswith("Unrolled: ")
+    assert notice == f"Unrolled: {found.payload['views'][-1]['notice']}"
+    assert found.payload["notices"] == []
+
+
 def test_a_graph_of_too_many_nodes_is_refused(monkeypatch):
     monkeypatch.setattr("tinygrad_rnn.viz.explorer.explorer.MOST_NODES", 30)
     with pytest.raises(ValueError, match="the graph has 35 nodes, at most 30 are legal"):

@@ -130,6 +130,7 @@ def explore(loss: Any) -> Explorer:
         "scalarOf": patterns.nodes,
     }
     text = json.dumps(payload, allow_nan=False, separators=(",", ":"), ensure_ascii=False)
+    notices += [f"{view['title']}: {view['notice']}" for view in pictures if view["notice"]]
     return Explorer(title, len(graph), len(passed.edges), tuple(notices), text)
 
 
