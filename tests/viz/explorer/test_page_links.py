@@ -243,3 +243,22 @@ def test_every_view_shows_the_same_nodes(page: Any, tmp_path: Path, view: str) -
     assert len(boxes(page, f"{LIT}.chosen")) >= 1
     press(page, "Home")
     assert page.query_selector("#details [data-kind]") is None  # nothing of it is computed
+
+
+def test_choosing_a_state_shows_its_own_flow(page: Any, tmp_path: Path) -> None:
+    loss = cell_loss("LSTMCell", 3)
+    opened(page, tmp_path, loss)
+    graph = tr.Graph.of(loss)
+    assert page.text_content("#flow [aria-pressed=true]") == "h"
+    page.click(box(named(graph, "c_1")))
+    settle(page)
+    assert page.text_content("#flow [aria-pressed=true]") == "c"
+    page.click("#flow button:has-text('h')")
+    assert page.text_content("#flow [aria-pressed=true]") == "h"
+    page.focus("#flow .grid")
+    page.keyboard.press("ArrowDown")
+    settle(page)
+    graph[named(graph, "L_2")].backward()
+    assert numbers(page, "#flowreadout b") == [
+        rounded(float(np.linalg.norm(graph[named(graph, "h_0")].grad)))
+    ]

@@ -149,3 +149,19 @@ def test_arrays_are_told_entry_by_entry(page: Any, tmp_path: Path) -> None:
         "#narration [data-list]", "all => all.map(e => JSON.parse(e.dataset.list))"
     )
     assert lists == [[0.5, -1.0], [1.0, 1.0], [0.5, -1.0], [0.5, -1.0], [0.5, -1.0], [1.0, -2.0]]
+
+
+def test_pages_of_the_keyboard_go_by_time_steps(page: Any, tmp_path: Path) -> None:
+    payload = opened(page, tmp_path, scalar_rnn(4))
+    nodes = payload["nodes"]
+    order = [i for i, node in enumerate(nodes) if node["op"] is not None]
+    press(page, "Home")
+    for t in range(4):
+        press(page, "PageDown")
+        first = next(k for k, i in enumerate(order) if nodes[i]["step"] == t)
+        assert page.input_value("#slider") == str(first + 1)
+    press(page, "b", "PageDown")
+    first = next(e for e, edge in enumerate(payload["edges"]) if nodes[edge["child"]]["step"] == 3)
+    assert page.input_value("#slider") == str(len(order) + 2 + first)
+    press(page, "PageUp", "PageUp", "PageUp")
+    assert int(page.input_value("#slider")) < len(order)

@@ -17,8 +17,8 @@ const Controls = (() => {
         half.style.flexGrow = String(Math.max(length, 0.28 * end));
         return half;
       };
-      place.append(part("forward", `forward · ${forward} operation${forward === 1 ? "" : "s"}`, forward));
-      if (model.backward) place.append(part("backward", `backward · ${model.edges.length} edge${model.edges.length === 1 ? "" : "s"}`, end - forward));
+      place.append(part("forward", `forward · ${Format.count(forward, "operation")}`, forward));
+      if (model.backward) place.append(part("backward", `backward · ${Format.count(model.edges.length, "edge")}`, end - forward));
       slider.style.setProperty("--half", end ? `${(100 * forward) / end}%` : "100%");
     }
 

@@ -126,7 +126,7 @@ const Drawing = (() => {
     const lineOf = assignEdges(model, boxesOf);
     const layers = intoLayers(root, [frames, lines, [...boxes.values()]]);
     const things = [...frames, ...lines, ...boxes.values()];
-    return { root, boxes, lines, boxesOf, lineOf, layers, things, bounds: union([...frames, ...boxes.values()].map((thing) => thing.bounds)) };
+    return { root, boxes, lines, boxesOf, lineOf, layers, things, bounds: union(things.map((thing) => thing.bounds)) };
   }
 
   // One group each for frames, lines and boxes, still empty: what is seen is put into them.

@@ -16,6 +16,7 @@ const FlowMap = (() => {
 
     function build(which) {
       flow = which;
+      [...choices.children].forEach((button, f) => button.setAttribute("aria-pressed", String(f === flow)));
       const { norms, losses, steps, state } = model.flows[flow];
       const numbers = values({ norms });
       const scale = Colors.scaleOf(numbers.flat().filter((x) => x !== null));
@@ -37,6 +38,12 @@ const FlowMap = (() => {
       key.replaceChildren(...(Colors.legend(scale, "") || []).slice(1));
       shown = "";
       show();
+    }
+
+    // Show the flow that the chosen node is a state of.
+    function follow({ selected }) {
+      const own = selected === null ? -1 : model.flows.findIndex(({ nodes }) => nodes.includes(selected));
+      if (own >= 0 && own !== flow && !model.flows[flow].nodes.includes(selected)) build(own);
     }
 
     // Outline what the reader looks at: a state's column and, where a loss stands at it, its row.
@@ -75,14 +82,10 @@ const FlowMap = (() => {
     choices.hidden = model.flows.length === 1;
     model.flows.forEach(({ state }, f) => {
       if (model.flows.length === 1) return;
-      const button = Dom.el("button", { type: "button", "aria-pressed": f === first ? "true" : "false", on: { click: () => {
-        for (const other of choices.children) other.setAttribute("aria-pressed", String(other === button));
-        store.set({ cell: null });
-        build(f);
-      } } }, state);
-      choices.append(button);
+      choices.append(Dom.el("button", { type: "button", on: { click: () => { store.set({ cell: null }); build(f); } } }, state));
     });
     build(first);
+    store.on(["selected"], follow);
     return { show, redraw: () => grid.redraw() };
   }
 

@@ -31,7 +31,7 @@ const Format = (() => {
     return `${(Math.abs(x) < 10 ? x.toFixed(1) : x.toFixed(0)).replace("-", "−")} %`;
   };
 
-  const shape = (s) => (s.length ? s.join(" × ") : "one number");
+  const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
 
   // What an array or number reads like in one line.
   function text(a) {
@@ -56,5 +56,5 @@ const Format = (() => {
     return Dom.el("span", { class: `quantity ${kind}`, title: exact(a), data }, text(a));
   }
 
-  return { isArray, magnitude, number, percent, shape, text, exact, quantity };
+  return { isArray, magnitude, number, percent, count, text, exact, quantity };
 })();

@@ -17,7 +17,7 @@ const Highlight = (() => {
       return { lit, badges, uses: { node, shares } };
     }
     const back = reach(model, node);
-    if (back) {
+    if (back && back.steps.length) {
       for (const step of back.steps) { lit.set(step.node, step.ratio >= USABLE ? "reached" : "faded"); badges.set(step.node, short(step.ratio)); }
       lit.set(node, "chosen");
       return { lit, badges, uses: null };

@@ -2,6 +2,7 @@
 const Keyboard = (() => {
   const KEYS = [
     ["→  ←", "one step on, one step back (with shift: ten)"],
+    ["PageDown  PageUp", "on to the next time step, back to the one before"],
     ["Home  End", "before the first step, after the last"],
     ["b", "where the backward sweep begins"],
     ["space", "play and pause"],
@@ -38,6 +39,8 @@ const Keyboard = (() => {
     const actions = {
       ArrowRight: (event) => controls.step(event.shiftKey ? 10 : 1),
       ArrowLeft: (event) => controls.step(event.shiftKey ? -10 : -1),
+      PageDown: () => controls.jump(Stepper.nextTime(model, store.get().position, 1)),
+      PageUp: () => controls.jump(Stepper.nextTime(model, store.get().position, -1)),
       Home: () => controls.jump(0),
       End: () => controls.jump(controls.end),
       b: () => controls.jump(Math.min(Stepper.seed(model), controls.end)),

@@ -5,8 +5,7 @@
     document.title = title ? `${title} · explorer` : "Explorer";
     Dom.byId("title").textContent = title || "Explorer";
     const { name, nodes, edges, loss } = model;
-    const count = (n, word) => `${n.toLocaleString("en")} ${word}${n === 1 ? "" : "s"}`;
-    Dom.byId("summary").replaceChildren(`${count(nodes.length, "node")}, ${count(edges.length, "edge")} · ${name(loss)} = `, Format.quantity(nodes[loss].value));
+    Dom.byId("summary").replaceChildren(`${Format.count(nodes.length, "node")}, ${Format.count(edges.length, "edge")} · ${name(loss)} = `, Format.quantity(nodes[loss].value));
     const place = Dom.byId("notices");
     place.replaceChildren(...(notices || []).map((notice) => Dom.el("p", {}, notice)));
     place.hidden = !place.children.length;

@@ -51,6 +51,22 @@ const Stepper = (() => {
     return { state: "partial", value: model.sum(into[taken - 1]), taken, uses };
   }
 
+  // The time step of what happens at a position; -1 outside of all steps.
+  function timeAt(model, position) {
+    const now = at(model, position);
+    const node = now.edge === undefined ? now.node : model.edges[now.edge].child;
+    return node === undefined ? -1 : model.nodes[node].step;
+  }
+
+  // The next position, on or back, that begins another time step.
+  function nextTime(model, position, by) {
+    const end = length(model);
+    const old = timeAt(model, position);
+    let found = position;
+    do found += by; while (found > 0 && found < end && (timeAt(model, found) === old || timeAt(model, found) < 0));
+    return clamp(model, found);
+  }
+
   const edgeTaken = (model, e, position) => e < edgesTaken(model, position);
 
   // The running total of the parent before this edge; null where the edge is its first.
@@ -60,5 +76,5 @@ const Stepper = (() => {
     return k === 0 ? null : model.sum(into[k - 1]);
   }
 
-  return { seed, length, ofEdge, ofNode, clamp, at, computed, gradient, edgeTaken, before };
+  return { seed, length, ofEdge, ofNode, clamp, at, nextTime, computed, gradient, edgeTaken, before };
 })();
