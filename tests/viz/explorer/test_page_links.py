@@ -245,16 +245,19 @@ def test_every_view_shows_the_same_nodes(page: Any, tmp_path: Path, view: str) -
     assert page.query_selector("#details [data-kind]") is None  # nothing of it is computed
 
 
+CHOSEN = "e => e.selectedOptions[0].textContent"
+
+
 def test_choosing_a_state_shows_its_own_flow(page: Any, tmp_path: Path) -> None:
     loss = cell_loss("LSTMCell", 3)
     opened(page, tmp_path, loss)
     graph = tr.Graph.of(loss)
-    assert page.text_content("#flow [aria-pressed=true]") == "h"
+    assert page.eval_on_selector("#flow select", CHOSEN) == "h"
     page.click(box(named(graph, "c_1")))
     settle(page)
-    assert page.text_content("#flow [aria-pressed=true]") == "c"
-    page.click("#flow button:has-text('h')")
-    assert page.text_content("#flow [aria-pressed=true]") == "h"
+    assert page.eval_on_selector("#flow select", CHOSEN) == "c"
+    page.select_option("#flow select", label="h")
+    assert page.eval_on_selector("#flow select", CHOSEN) == "h"
     page.focus("#flow .grid")
     page.keyboard.press("ArrowDown")
     settle(page)
@@ -262,3 +265,21 @@ def test_choosing_a_state_shows_its_own_flow(page: Any, tmp_path: Path) -> None:
     assert numbers(page, "#flowreadout b") == [
         rounded(float(np.linalg.norm(graph[named(graph, "h_0")].grad)))
     ]
+
+
+def test_a_box_of_many_nodes_lets_choose_one(page: Any, tmp_path: Path) -> None:
+    loss = cell_loss("RNNCell", 6)
+    payload = opened(page, tmp_path, loss)
+    press(page, "1")
+    page.wait_for_selector("#tab-rolled[aria-selected=true]")
+    graph = tr.Graph.of(loss)
+    states = [named(graph, f"h_{t}") for t in range(6)]
+    members = next(view["members"] for view in payload["views"] if view["key"] == "rolled")
+    name = next(name for name, nodes in members.items() if sorted(nodes) == states)
+    page.click(f"#stage [data-box={name}]")
+    page.hover("#narration")
+    page.select_option("#details .members select", value=str(states[2]))
+    settle(page)
+    assert page.text_content("#details h2") == "h_2"
+    assert page.eval_on_selector_all("#details .members option", "all => all.length") == 6
+    assert numbers(page, "#details [data-kind=grad] .stats b")[0] == close(graph[states[2]].grad)

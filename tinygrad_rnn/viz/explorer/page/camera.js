@@ -77,6 +77,7 @@ const Camera = (() => {
         glide(at.x + away(left, right, w, 0.35 * w), at.y + away(top, bottom, h, Math.min(60, 0.15 * h)), at.k);
       },
       center: (box) => frame(box, Math.max(at.k, 0.8), glide),
+      readable: () => at.k * LINE >= READABLE,
       onMove: (listener) => listeners.push(listener),
     };
     listenToMouse(stage, camera);

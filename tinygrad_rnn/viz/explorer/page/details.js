@@ -104,7 +104,7 @@ const Details = (() => {
     function scalar(i, position) {
       if (!Stepper.computed(model, i, position)) return null;
       const picture = Scalar.show(model, i, Stepper.gradient(model, i, position).state === "complete");
-      return picture ? [heading("In single numbers"), Dom.el("div", { class: "scalarbox", data: { kind: "scalar" } }, picture)] : null;
+      return picture ? [heading("In single numbers"), Dom.el("div", { class: "scalarbox", tabindex: "0", data: { kind: "scalar" } }, picture)] : null;
     }
 
     const show = Dom.perFrame(() => {

@@ -5,23 +5,24 @@ const FlowMap = (() => {
     if (!model.flows.length) return { show() {}, redraw() {} };
     place.hidden = false;
     const title = Dom.el("h2", { id: "flowtitle" });
-    const choices = Dom.el("div", { class: "segments small", role: "group", "aria-label": "State" });
+    const choices = Dom.el("select", { "aria-label": "Which state" }, model.flows.map(({ state }, f) => Dom.el("option", { value: f }, state)));
     const holder = Dom.el("div", { class: "map" });
     const readout = Dom.el("p", { class: "readout tabular", id: "flowreadout", "aria-live": "polite" });
     const key = Dom.el("p", { class: "scale" });
     place.append(Dom.el("div", { class: "cardhead" }, title, choices), holder, readout, key);
     let [flow, grid, shown] = [0, null, ""];
 
+    const part = (state) => state.split(": ").pop(); // "h" of "layer 0: h"
     const values = (f) => f.norms.map((row) => row.map((x) => (x === null ? null : Number(x))));
 
     function build(which) {
       flow = which;
-      [...choices.children].forEach((button, f) => button.setAttribute("aria-pressed", String(f === flow)));
+      choices.value = String(flow);
       const { norms, losses, steps, state } = model.flows[flow];
       const numbers = values({ norms });
       const scale = Colors.scaleOf(numbers.flat().filter((x) => x !== null));
       let colors = Colors.table();
-      title.replaceChildren("Where the gradient goes: ", Dom.el("span", { class: "math" }, `‖∂L`, Dom.el("sub", {}, "t"), `/∂${state}`, Dom.el("sub", {}, "k"), "‖"));
+      title.replaceChildren("Where the gradient goes: ", Dom.el("span", { class: "math" }, `‖∂L`, Dom.el("sub", {}, "t"), `/∂${part(state)}`, Dom.el("sub", {}, "k"), "‖"));
       grid = Grid.make({
         rows: losses.length, columns: steps.length, least: losses.length === 1 ? 34 : 20, cell: Math.min(48, 300 / Math.max(losses.length, steps.length)),
         label: `Norms of the derivative of each loss by each state ${state}; arrow keys move, Enter selects the state`,
@@ -67,12 +68,12 @@ const FlowMap = (() => {
     function words({ row, column, losses, steps, norms, name, cell, node }) {
       if (cell) {
         const exact = norms[row][column];
-        return [`‖∂L_${losses[row]}/∂${name}_${steps[column]}‖ = `, Dom.el("b", { data: { value: String(exact) }, title: String(exact) }, Format.number(exact)),
+        return [`‖∂L_${losses[row]}/∂${part(name)}_${steps[column]}‖ = `, Dom.el("b", { data: { value: String(exact) }, title: String(exact) }, Format.number(exact)),
           `, ${losses[row] - steps[column]} steps back`];
       }
       if (column >= 0) {
         const back = Highlight.reach(model, node);
-        return [`${name}_${steps[column]}: its column is marked; `, Dom.el("b", {}, `reaches ${back.usable} steps back`), ` (above ${Highlight.USABLE} of its size)`];
+        return [`${part(name)}_${steps[column]}: its column is marked; `, Dom.el("b", {}, `reaches ${back.usable} steps back`), ` (above ${Highlight.USABLE} of its size)`];
       }
       if (row >= 0) return [`the loss at t=${losses[row]}: its row is marked`];
       return [Dom.el("span", { class: "muted" }, "each row a loss, each column a state; hover a cell to see both in the graph")];
@@ -80,10 +81,7 @@ const FlowMap = (() => {
 
     const first = Math.max(0, model.flows.findIndex(({ state }) => /\bh$/.test(state)));
     choices.hidden = model.flows.length === 1;
-    model.flows.forEach(({ state }, f) => {
-      if (model.flows.length === 1) return;
-      choices.append(Dom.el("button", { type: "button", on: { click: () => { store.set({ cell: null }); build(f); } } }, state));
-    });
+    choices.addEventListener("change", () => { store.set({ cell: null }); build(Number(choices.value)); });
     build(first);
     store.on(["selected"], follow);
     return { show, redraw: () => grid.redraw() };

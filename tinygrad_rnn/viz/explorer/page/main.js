@@ -31,7 +31,7 @@
       const box = view.boxOf(i);
       if (box) view.camera[always ? "center" : "show"](box.bounds);
     };
-    const search = Search.make(model, store, (i) => { store.set({ selected: i, members: null }); center(i, true); });
+    const search = Search.make(model, store, (i) => { store.set({ selected: i, members: null }); center(i, !view.camera.readable()); });
     const theme = Theme.make(() => { flow.redraw(); details.show(); narration.show(); });
     Keyboard.make({ model, store, controls, tabs, search, camera: view.camera, theme, center });
     zoomButtons(view.camera);

@@ -36,6 +36,7 @@ const Scalar = (() => {
     const width = Math.max(...areas.map((a) => a.x + a.w)) - left + 10;
     const height = Math.max(...areas.map((a) => a.y + a.h)) - top + 10;
     const svg = Dom.svg("svg", { class: "picture scalar", viewBox: `${left} ${top} ${width} ${height}`, role: "img", "aria-label": `The scalar graph inside ${name}` }, root);
+    svg.style.minWidth = `${0.75 * width}px`; // wider than the card: it scrolls
     svg.style.maxWidth = `${1.25 * width}px`;
     return svg;
   }
