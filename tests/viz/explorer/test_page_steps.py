@@ -9,6 +9,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.viz.explorer.reading import box, classes, close, go, numbers, opened, press, settle, sweep
 from tests.viz.networks import cell_loss, scalar_rnn, xor_loss
+from tinygrad_rnn.viz.theme import THEMES, Palette, Scale
 
 NETWORKS = {
     "numbers": lambda: scalar_rnn(3, backward=False),
@@ -120,9 +121,7 @@ def test_playing_walks_on_and_stops(page: Any, tmp_path: Path) -> None:
     assert page.input_value("#slider") == page.get_attribute("#slider", "max") == "4"
 
 
-def test_colors_follow_the_ramp_of_the_drawings(page: Any, tmp_path: Path) -> None:
-    from tinygrad_rnn.viz.theme import LIGHT, Palette, Scale
-
+def test_colors_follow_the_scale_of_the_drawings(page: Any, tmp_path: Path) -> None:
     loss = scalar_rnn(4)
     opened(page, tmp_path, loss)
     graph = tr.Graph.of(loss)
@@ -135,10 +134,22 @@ def test_colors_follow_the_ramp_of_the_drawings(page: Any, tmp_path: Path) -> No
             assert f"lv{palette.level(magnitude)}" in classes(page, box(i))
             seen += 1
     assert seen > 10
-    ramp = page.evaluate(
-        "[0,1,2,3,4,5,6].map(i => getComputedStyle(document.documentElement).getPropertyValue(`--lv${i}`))"
-    )
-    assert tuple(color.strip() for color in ramp) == LIGHT.ramp
+
+
+@pytest.mark.parametrize(
+    ("context_settings", "theme"),
+    [({"color_scheme": name}, THEMES[name]) for name in ("light", "dark")],
+    ids=["light", "dark"],
+)
+def test_the_ramps_are_those_of_the_drawings(page: Any, tmp_path: Path, theme: Any) -> None:
+    opened(page, tmp_path, tr.Value(2.0) * tr.Value(3.0))
+    for name, ramp in (("lv", theme.ramp), ("edge", theme.edge_ramp)):
+        found = page.evaluate(
+            "name => [0, 1, 2, 3, 4, 5, 6].map(i =>"
+            " getComputedStyle(document.documentElement).getPropertyValue(`--${name}${i}`).trim())",
+            name,
+        )
+        assert tuple(found) == ramp
 
 
 def test_arrays_are_told_entry_by_entry(page: Any, tmp_path: Path) -> None:
