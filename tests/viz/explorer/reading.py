@@ -31,6 +31,16 @@ def settle(page: Any) -> None:
     page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
 
 
+def still(page: Any) -> None:
+    """Wait until the graph has stopped moving: the same place in four frames after each other."""
+    page.evaluate(
+        "() => new Promise(done => { let was = '', same = 0; const look = () => {"
+        " const now = document.querySelector('#stage g.camera').getAttribute('transform');"
+        " same = now === was ? same + 1 : 0; was = now;"
+        " if (same > 3) done(); else requestAnimationFrame(look); }; requestAnimationFrame(look); })"
+    )
+
+
 def press(page: Any, *keys: str) -> None:
     """Press keys one after the other, with the graph in focus."""
     page.focus("#graph")

@@ -5,13 +5,12 @@ from typing import Any
 
 import pytest
 
-from tests.viz.explorer.reading import box, go, opened, press, settle
+from tests.viz.explorer.reading import box, go, opened, press, settle, still
 from tests.viz.networks import cell_loss, scalar_rnn
 
 
 def camera(page: Any) -> list[float]:
-    settle(page)
-    page.wait_for_timeout(260)
+    still(page)
     text = page.get_attribute("#stage g.camera", "transform")
     return [
         float(part) for part in text.replace("translate(", "").replace(") scale(", " ").rstrip(")").split()
@@ -242,7 +241,7 @@ def test_a_long_sequence_keeps_the_step_in_sight(page: Any, tmp_path: Path) -> N
     end = int(page.get_attribute("#slider", "max"))
     for position in (end, end // 2 + 5, end // 4, 3):
         go(page, position)
-        page.wait_for_timeout(300)
+        still(page)
         area = page.query_selector("#stage g.node.now").bounding_box()
         stage = page.query_selector("#stage").bounding_box()
         assert stage["x"] <= area["x"] <= stage["x"] + stage["width"]

@@ -150,7 +150,7 @@ def test_the_mouse_on_a_cell_does_the_same(page: Any, tmp_path: Path) -> None:
     graph = tr.Graph.of(loss)
     way = boxes(page, LIT)
     assert named(graph, "h_2") in way
-    assert named(graph, "h_0") not in way
+    assert not way & {named(graph, name) for name in ("h_0", "w", "x_2")}
     assert losses[1] not in way
 
 
@@ -168,6 +168,25 @@ def test_a_state_lights_its_reach_and_its_column(page: Any, tmp_path: Path) -> N
     assert boxes(page, f"{LIT}.faded") & set(states) == faded
     left = page.evaluate("document.querySelector('#flow .mark.column').style.left")
     assert left == "80%"
+
+
+def test_reach_is_told_by_the_first_loss_behind_the_state(page: Any, tmp_path: Path) -> None:
+    loss = cell_loss("RNNCell", 5)
+    opened(page, tmp_path, loss)
+    graph = tr.Graph.of(loss)
+    states = [named(graph, f"h_{k}") for k in range(3)]
+    page.hover(box(states[2]))
+    settle(page)
+    badges = page.eval_on_selector_all(
+        ".badge", "all => all.map(e => [e.dataset.of, e.textContent.slice(1)])"
+    )
+    ratios = {}
+    for t in (2, 4):
+        graph[named(graph, f"L_{t}")].backward()
+        norms = [float(np.linalg.norm(graph[i].grad)) for i in states]
+        ratios[t] = {f"n{i}": norm / norms[2] for i, norm in zip(states[:2], norms[:2], strict=True)}
+    assert {name: float(text) for name, text in badges} == pytest.approx(ratios[2], rel=0.06)
+    assert ratios[4] != pytest.approx(ratios[2], rel=0.2)  # another loss would tell something else
 
 
 def test_a_state_that_no_longer_reaches_back_is_marked(page: Any, tmp_path: Path) -> None:
@@ -240,7 +259,7 @@ def test_every_view_shows_the_same_nodes(page: Any, tmp_path: Path, view: str) -
     settle(page)
     assert page.text_content("#details h2") == "h_6"
     assert numbers(page, "#details [data-kind=grad] .stats b")[0] == close(graph[named(graph, "h_6")].grad)
-    assert len(boxes(page, f"{LIT}.chosen")) >= 1
+    page.wait_for_selector(f"{LIT}.chosen")
     press(page, "Home")
     assert page.query_selector("#details [data-kind]") is None  # nothing of it is computed
 
