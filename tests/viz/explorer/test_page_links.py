@@ -275,6 +275,9 @@ def test_choosing_a_state_shows_its_own_flow(page: Any, tmp_path: Path) -> None:
     page.click(box(named(graph, "c_1")))
     settle(page)
     assert page.eval_on_selector("#flow select", CHOSEN) == "c"
+    page.hover("#narration")
+    press(page, "Escape")
+    assert "within a step is not counted" in page.text_content("#flowreadout")
     page.select_option("#flow select", label="h")
     assert page.eval_on_selector("#flow select", CHOSEN) == "h"
     page.focus("#flow .grid")

@@ -50,7 +50,7 @@ const FlowMap = (() => {
     // Outline what the reader looks at: a state's column and, where a loss stands at it, its row.
     function show() {
       const state = store.get();
-      const { losses, steps, norms, nodes, lossNodes, state: name } = model.flows[flow];
+      const { losses, steps, norms, nodes, lossNodes, state: name, note } = model.flows[flow];
       const node = state.hovered !== null ? state.hovered : state.selected;
       const find = (list) => (node === null ? -1 : list.indexOf(node));
       const column = state.cell ? state.cell.column : find(nodes);
@@ -62,10 +62,10 @@ const FlowMap = (() => {
       if (column >= 0) areas.push({ kind: "column", cells: [0, column, losses.length, 1] });
       if (row >= 0) areas.push({ kind: "row", cells: [row, 0, 1, steps.length] });
       grid.mark(areas);
-      readout.replaceChildren(...words({ row, column, losses, steps, norms, name, cell: state.cell, node }));
+      readout.replaceChildren(...words({ row, column, losses, steps, norms, name, cell: state.cell, node, note }));
     }
 
-    function words({ row, column, losses, steps, norms, name, cell, node }) {
+    function words({ row, column, losses, steps, norms, name, cell, node, note }) {
       if (cell) {
         const exact = norms[row][column];
         return [`‖∂L_${losses[row]}/∂${part(name)}_${steps[column]}‖ = `, Dom.el("b", { data: { value: String(exact) }, title: String(exact) }, Format.number(exact)),
@@ -76,7 +76,7 @@ const FlowMap = (() => {
         return [`${part(name)}_${steps[column]}: its column is marked; `, Dom.el("b", {}, `reaches ${back.usable} steps back`), ` (above ${Highlight.USABLE} of its size)`];
       }
       if (row >= 0) return [`the loss at t=${losses[row]}: its row is marked`];
-      return [Dom.el("span", { class: "muted" }, "each row a loss, each column a state; hover a cell to see both in the graph")];
+      return [Dom.el("span", { class: "muted" }, `each row a loss, each column a state; hover a cell to see both in the graph${note ? `; ${note}` : ""}`)];
     }
 
     const first = Math.max(0, model.flows.findIndex(({ state }) => /\bh$/.test(state)));
