@@ -27,17 +27,17 @@ from tinygrad_rnn.plan.compiled import compile
 
 if TYPE_CHECKING:
     from tinygrad_rnn import analysis, testing, train, viz
-    from tinygrad_rnn.analysis.anomaly import detect_anomaly
-    from tinygrad_rnn.analysis.blame import AnomalyError
+    from tinygrad_rnn.analysis.anomalies.anomaly import detect_anomaly
+    from tinygrad_rnn.analysis.anomalies.blame import AnomalyError
     from tinygrad_rnn.analysis.comparison import GradientComparison, compare_gradients
-    from tinygrad_rnn.analysis.curvature import Spectrum, top_eigenvalues
-    from tinygrad_rnn.analysis.external import ExternalFlow, gradient_flow_external
-    from tinygrad_rnn.analysis.flow import gradient_flow
-    from tinygrad_rnn.analysis.regularizer import Omega, omega
-    from tinygrad_rnn.analysis.rtrl import RTRL
-    from tinygrad_rnn.analysis.snap import SnAp1
-    from tinygrad_rnn.analysis.truncation import truncation
-    from tinygrad_rnn.analysis.uoro import UORO
+    from tinygrad_rnn.analysis.curvature.curvature import Spectrum, top_eigenvalues
+    from tinygrad_rnn.analysis.curvature.regularizer import Omega, omega
+    from tinygrad_rnn.analysis.flows.external import ExternalFlow, gradient_flow_external
+    from tinygrad_rnn.analysis.flows.flow import gradient_flow
+    from tinygrad_rnn.analysis.online.rtrl import RTRL
+    from tinygrad_rnn.analysis.online.snap import SnAp1
+    from tinygrad_rnn.analysis.online.uoro import UORO
+    from tinygrad_rnn.analysis.truncating.truncation import truncation
     from tinygrad_rnn.viz import draw, explore
     from tinygrad_rnn.viz.widget import widget
 
@@ -100,23 +100,23 @@ __all__ = [
 
 # Where each public name lives that the engine itself does not need.
 _LATER = {
-    "AnomalyError": "analysis.blame",
-    "ExternalFlow": "analysis.external",
+    "AnomalyError": "analysis.anomalies.blame",
+    "ExternalFlow": "analysis.flows.external",
     "GradientComparison": "analysis.comparison",
-    "Omega": "analysis.regularizer",
-    "RTRL": "analysis.rtrl",
-    "SnAp1": "analysis.snap",
-    "Spectrum": "analysis.curvature",
-    "UORO": "analysis.uoro",
+    "Omega": "analysis.curvature.regularizer",
+    "RTRL": "analysis.online.rtrl",
+    "SnAp1": "analysis.online.snap",
+    "Spectrum": "analysis.curvature.curvature",
+    "UORO": "analysis.online.uoro",
     "compare_gradients": "analysis.comparison",
-    "detect_anomaly": "analysis.anomaly",
+    "detect_anomaly": "analysis.anomalies.anomaly",
     "draw": "viz",
     "explore": "viz",
-    "gradient_flow": "analysis.flow",
-    "gradient_flow_external": "analysis.external",
-    "omega": "analysis.regularizer",
-    "top_eigenvalues": "analysis.curvature",
-    "truncation": "analysis.truncation",
+    "gradient_flow": "analysis.flows.flow",
+    "gradient_flow_external": "analysis.flows.external",
+    "omega": "analysis.curvature.regularizer",
+    "top_eigenvalues": "analysis.curvature.curvature",
+    "truncation": "analysis.truncating.truncation",
     "widget": "viz.widget",
 }
 

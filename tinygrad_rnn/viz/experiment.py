@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.analysis.norms import state_norms
-from tinygrad_rnn.analysis.steps import of_loss
+from tinygrad_rnn.analysis.reading.norms import state_norms
+from tinygrad_rnn.analysis.reading.steps import of_loss
 from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.op import Carrier

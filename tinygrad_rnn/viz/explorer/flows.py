@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.analysis.norms import StateNorms, state_norms
-from tinygrad_rnn.analysis.steps import of_loss
+from tinygrad_rnn.analysis.reading.norms import StateNorms, state_norms
+from tinygrad_rnn.analysis.reading.steps import of_loss
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.nn.places import place_of
 from tinygrad_rnn.viz.escape import shown

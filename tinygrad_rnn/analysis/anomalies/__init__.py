@@ -1,0 +1,1 @@
+"""Where the first inf or nan came from."""

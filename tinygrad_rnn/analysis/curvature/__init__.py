@@ -1,0 +1,1 @@
+"""Second derivatives through time: the largest curvatures of a loss, and a penalty on vanishing gradients."""

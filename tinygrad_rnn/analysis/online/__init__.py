@@ -1,0 +1,1 @@
+"""Learning without going back: real-time recurrent learning and its cheaper relatives."""

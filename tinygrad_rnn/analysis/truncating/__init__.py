@@ -1,0 +1,1 @@
+"""What cutting backpropagation through time after k steps costs."""
