@@ -10,5 +10,12 @@ Example:
 
 from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
 from tinygrad_rnn.testing.report import GradientReport, Mismatch
+from tinygrad_rnn.testing.verdicts import Verdict
 
-__all__ = ["GradientReport", "Mismatch", "assert_gradients", "gradcheck"]
+__all__ = [
+    "GradientReport",
+    "Mismatch",
+    "Verdict",
+    "assert_gradients",
+    "gradcheck",
+]

@@ -1,72 +1,104 @@
-"""Two Jacobians of one recorded graph: by reverse mode, and by tangents found without its rules."""
+"""Two Jacobians of one function, block by block: by the rules under test, and by tangents found without them."""
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.core.autodiff import pullback
-from tinygrad_rnn.core.graph import Graph
-from tinygrad_rnn.testing import probes, rounding
+from tinygrad_rnn.testing import probes
 from tinygrad_rnn.testing.probes import Probe
 from tinygrad_rnn.testing.report import Mismatch
-from tinygrad_rnn.testing.truth import ForwardTruth
 
-AT_ONCE = 64  # directions pushed through the graph together
-UNDECIDED = 1e-5  # a larger relative error of the differences proves nothing
-MOST_NOTES = 5
-COMPLEX_STEP = "complex step node by node"
+AT_ONCE = 64  # directions pushed together
+UNDECIDED = 1e-5  # a larger relative error of the expected derivatives proves nothing
+LINEAR = 1e-12  # a rule is linear in its cotangent, but for rounding
+
+Places = Sequence[tuple[str, tuple[int, ...]]]
 
 
-class Comparison:
-    """Both Jacobians of one recorded run, block by block.
+class Comparison(ABC):
+    """Both Jacobians at one point.
 
     Args:
-        leaves: the nodes that the outputs are differentiated by.
-        paths: what a report calls them.
-        outputs: path and node of each output.
-        tolerance: relative to the largest derivative of a block.
+        inputs: path and shape of each leaf of the arguments.
+        outputs: path and shape of each output.
+        tolerance: relative to the largest derivative of a block (one output by one argument).
         rng: draws directions where there are too many entries.
 
     Attributes:
-        problems: what makes a verdict impossible or is wrong besides entries.
-        truth: the pusher of expected tangents.
+        problems: what is wrong besides entries.
         compared: what is compared.
+        full: whether every entry is.
     """
 
-    def __init__(
-        self,
-        leaves: list[Any],
-        paths: tuple[str, ...],
-        outputs: list[tuple[str, Any]],
-        tolerance: float,
-        rng: np.random.Generator,
-    ) -> None:
-        self.leaves = leaves
-        self.outputs = outputs
-        self.paths = paths
+    def __init__(self, inputs: Places, outputs: Places, tolerance: float, rng: np.random.Generator) -> None:
+        self.inputs, self.outputs = list(inputs), list(outputs)
         self.problems: list[str] = []
-        self.truth = ForwardTruth([y for _, y in outputs])
-        self.tolerance = max([tolerance, *(100 * float(np.finfo(y.dtype).eps) for _, y in outputs)])
-        self._rng = rng
+        self.tolerance = tolerance
+        self.rng = rng
         self._pulled: list[list[list[Any]]] = []
-        shapes_in, shapes_out = [x.shape for x in leaves], [y.shape for _, y in outputs]
-        inputs, results = _entries(shapes_in), _entries(shapes_out)
-        self.full = inputs * results <= probes.FULL
+        shapes_in, shapes_out = [shape for _, shape in inputs], [shape for _, shape in outputs]
+        entries, results = _entries(shapes_in), _entries(shapes_out)
+        self.full = entries * results <= probes.FULL
         if self.full:
             self._tangents, self._cotangents = probes.complete(shapes_in), probes.complete(shapes_out)
-            self.compared = f"full Jacobian {results} x {inputs}"
+            self.compared = f"full Jacobian {results} x {entries}"
         else:
             self._tangents = probes.drawn(shapes_in, rng, coordinates=True)
             self._cotangents = probes.drawn(shapes_out, rng, coordinates=False)
             counts = sum(map(len, self._cotangents)), sum(map(len, self._tangents))
-            self.compared = f"{counts[0]} x {counts[1]} signed projections of a Jacobian {results} x {inputs}"
+            self.compared = (
+                f"{counts[0]} x {counts[1]} signed projections of a Jacobian {results} x {entries}"
+            )
+
+    # --- the two sides
+
+    @abstractmethod
+    def gradient(self, number: int, row: Any) -> list[Any]:
+        """Return the gradient of <row, output ``number``> for each leaf, by the rules under test."""
+
+    @abstractmethod
+    def tangents(self, probe: Probe) -> list[Any]:
+        """Return the tangents (K, *shape) of each output along the K rows of ``probe``, found without the rules."""
+
+    @abstractmethod
+    def rounding(self, number: int, row: Any, leaf: int) -> float:
+        """Return how far rounding could move an entry of the gradient of <row, output> for one leaf."""
+
+    @property
+    @abstractmethod
+    def uncertainty(self) -> float:
+        """The largest error estimate of a tangent so far, relative to its largest entry."""
+
+    # --- the comparison
 
     def pull(self) -> None:
         """Run the rules under test, from every cotangent."""
-        self._pulled = [[self._pull(c.number, row) for row in c.rows] for c in self._cotangents]
-        self._second_pass(self._pulled)
+        self._pulled = [[self.gradient(c.number, row) for row in c.rows] for c in self._cotangents]
+        for cotangent, gradients in zip(self._cotangents, self._pulled, strict=True):
+            if gradients:
+                self._again(cotangent.number, cotangent.rows[0], gradients[0])
+
+    def _again(self, number: int, row: Any, first: list[Any]) -> None:
+        """Note a problem if another pass from the same output is not the same, or not linear in its cotangent."""
+        path = self.outputs[number][0]
+        if any(a.tobytes() != b.tobytes() for a, b in zip(self.gradient(number, row), first, strict=True)):
+            self.problems.append(f"a second backward pass from {path} gives another gradient")
+            return
+        doubled, nothing = self.gradient(number, -2.0 * row), self.gradient(number, 0.0 * row)
+        for (leaf, _), once, twice, zero in zip(self.inputs, first, doubled, nothing, strict=True):
+            finite = np.isfinite(once)  # elsewhere 2 inf - inf has no say
+            apart = np.max(np.abs(twice[finite] + 2.0 * once[finite]), initial=0.0)
+            if apart > LINEAR * np.max(np.abs(once[finite]), initial=0.0) + 1e-300:
+                self.problems.append(
+                    f"the gradient of {leaf} is not linear in the cotangent of {path}: -2 times the cotangent does not "
+                    "give -2 times the gradient (is a rule not multiplied by it, or is something clipped?)"
+                )
+            elif np.any(zero[finite] != 0.0):
+                self.problems.append(f"a zero cotangent of {path} gives {leaf} a gradient that is not zero")
 
     def worst(self) -> Mismatch | None:
         """Return the entry that breaks its tolerance most, None where all hold; after :meth:`pull`."""
@@ -77,54 +109,37 @@ class Comparison:
                 with np.errstate(all="ignore"):
                     entry = self._block(cotangent, tangent, gradients, pushed[cotangent.number])
                 found += [] if entry is None else [entry]
-        uncertainty = self.truth.uncertainty
-        if uncertainty > UNDECIDED:
-            self.problems.append(
-                f"cannot be decided: the differences of {', '.join(sorted(self.truth.differenced))} are only good to "
-                f"{uncertainty:.1g}; move the point away from kinks and edges"
-            )
         return max(found, key=lambda pair: pair[0])[1] if found else None
 
-    def notes(self) -> list[str]:
-        """Return what a reader should know."""
-        reached = Graph.of(*(y for _, y in self.outputs)) if self.outputs else ()
-        absent = [path for path, leaf in zip(self.paths, self.leaves, strict=True) if leaf not in reached]
-        notes = [f"the result does not depend on {path}" for path in absent[:MOST_NOTES]]
-        if len(absent) > MOST_NOTES:
-            notes.append(f"... nor on {len(absent) - MOST_NOTES} more")
-        count = self.truth.cuts
-        return notes + ([f"{count} detached node{'s' * (count > 1)} counted as constant"] if count else [])
+    def both(self, mismatch: Mismatch) -> tuple[Any, Any] | None:
+        """Return (expected, got): the whole gradients of the output's entry for the argument of ``mismatch``.
 
-    def method(self) -> str:
-        """Return how the expected derivatives were found."""
-        names = ", ".join(sorted(self.truth.differenced))
-        return f"{COMPLEX_STEP}; Ridders differences for {names}" if names else COMPLEX_STEP
+        None where the argument has so many entries that the expected ones would take too long.
+        """
+        leaf = next(i for i, (path, _) in enumerate(self.inputs) if path == mismatch.argument)
+        number = next(k for k, (path, _) in enumerate(self.outputs) if path == mismatch.output)
+        row = np.zeros(self.outputs[number][1])
+        row[mismatch.output_index] = 1.0
+        return self.along(number, row, leaf)
 
-    def _pull(self, number: int, row: Any) -> list[Any]:
-        """Return the gradient of <row, output> for each leaf, by the rules under test."""
-        node = self.outputs[number][1]
-        found = pullback((node,), (node._seed(row if node.shape else float(row)),))
-        return [np.asarray(found.get(leaf, np.zeros(leaf.shape)), dtype=float) for leaf in self.leaves]
+    def along(self, number: int, row: Any, leaf: int) -> tuple[Any, Any] | None:
+        """Return (expected, got) of the gradient of <row, output> for one leaf, None where that takes too long."""
+        shape = self.inputs[leaf][1]
+        if int(np.prod(shape)) > probes.FULL:
+            return None
+        (units,) = probes.complete([shape])
+        columns = self._push(Probe(leaf, units.rows))[number]
+        expected = np.asarray([np.sum(column * row) for column in columns]).reshape(shape)
+        return expected, self.gradient(number, row)[leaf]
 
     def _push(self, tangent: Probe) -> list[Any]:
-        """Return the tangents (K, *shape) of each output, by the complex step."""
-        leaf, parts = self.leaves[tangent.number], []
-        for start in range(0, len(tangent), AT_ONCE):
-            rows = tangent.rows[start : start + AT_ONCE]
-            found = self.truth.push({leaf: rows})
-            parts.append([found.get(y, np.zeros((len(rows), *y.shape))) for _, y in self.outputs])
+        parts = [
+            self.tangents(Probe(tangent.number, tangent.rows[start : start + AT_ONCE]))
+            for start in range(0, len(tangent), AT_ONCE)
+        ]
         if not parts:
-            return [np.zeros((0, *y.shape)) for _, y in self.outputs]
+            return [np.zeros((0, *shape)) for _, shape in self.outputs]
         return [np.concatenate(column) for column in zip(*parts, strict=True)]
-
-    def _second_pass(self, pulled: list[list[list[Any]]]) -> None:
-        for cotangent, gradients in zip(self._cotangents, pulled, strict=True):
-            if gradients:
-                again = self._pull(cotangent.number, cotangent.rows[0])
-                if any(a.tobytes() != b.tobytes() for a, b in zip(again, gradients[0], strict=True)):
-                    self.problems.append(
-                        f"a second backward pass from {self.outputs[cotangent.number][0]} gives another gradient"
-                    )
 
     def _block(
         self, cotangent: Probe, tangent: Probe, gradients: list[list[Any]], pushed: Any
@@ -139,7 +154,7 @@ class Comparison:
         error = np.where(got == expected, 0.0, np.abs(got - expected))  # inf - inf is not a difference
         error = np.where(np.isnan(error), np.inf, error)
         scale = float(np.max(np.abs(expected[np.isfinite(expected)]), initial=0.0))
-        allowed = (self.tolerance + 100 * min(self.truth.uncertainty, UNDECIDED)) * scale
+        allowed = (self.tolerance + 100 * min(self.uncertainty, UNDECIDED)) * scale
         for i in np.argsort(-error.max(axis=1)).tolist():
             j = int(np.argmax(error[i]))
             if error[i, j] <= allowed:
@@ -151,12 +166,8 @@ class Comparison:
         return None
 
     def _rounding(self, cotangent: Probe, tangent: Probe, i: int) -> float:
-        node = self.outputs[cotangent.number][1]
-        row = cotangent.rows[i] if node.shape else float(cotangent.rows[i])
-        leaf, factor = self.leaves[tangent.number], float(np.max(np.abs(tangent.rows)))
-        return factor * rounding.spread(
-            node, row, leaf, self._pull(cotangent.number, row)[tangent.number], self._rng
-        )
+        factor = float(np.max(np.abs(tangent.rows)))
+        return factor * self.rounding(cotangent.number, cotangent.rows[i], tangent.number)
 
     def _entry(
         self,
@@ -174,7 +185,7 @@ class Comparison:
             u = probes.narrowed(u, lambda u: abs(np.subtract(*self._projected(cotangent, tangent, u, v))))
         got, expected = pair if self.full else self._projected(cotangent, tangent, u, v)
         return Mismatch(
-            argument=self.paths[tangent.number],
+            argument=self.inputs[tangent.number][0],
             index=probes.unit_of(v) or (),
             output=self.outputs[cotangent.number][0],
             output_index=probes.unit_of(u) or (),
@@ -182,12 +193,13 @@ class Comparison:
             got=float(got),
             allowed=float(limits[0]),
             scale=limits[1],
+            shape=self.inputs[tangent.number][1],
         )
 
     def _projected(self, cotangent: Probe, tangent: Probe, u: Any, v: Any) -> tuple[float, float]:
-        """Return u' J v by the rules and by the complex step."""
-        got = np.sum(self._pull(cotangent.number, u)[tangent.number] * v)
-        pushed = self._push(Probe(tangent.number, v[None]))[cotangent.number][0]
+        """Return u' J v by the rules and by the tangents."""
+        got = np.sum(self.gradient(cotangent.number, u)[tangent.number] * v)
+        pushed = self.tangents(Probe(tangent.number, v[None]))[cotangent.number][0]
         return float(got), float(np.sum(pushed * u))
 
 

@@ -53,3 +53,16 @@ def has_kink(function: Callable[[float], Any], step: float) -> bool:
     wide, narrow = bend(step), bend(step / 16)
     slope = np.abs(function(step) - np.asarray(function(-step))) / (2 * step)
     return bool(np.any((narrow > 0.25 * wide) & (narrow > 1e-7 * (slope + narrow))))
+
+
+def turns_at(function: Callable[[float], Any], step: float) -> bool:
+    """Return whether ``function`` has a kink at 0 itself: its slopes on both sides differ by the same at every scale."""
+    middle = np.asarray(function(0.0))
+
+    def bend(h: float) -> Any:
+        return (function(h) - 2 * middle + function(-h)) / h
+
+    bends = np.asarray([np.ravel(bend(step / 8**k)) for k in range(4)])
+    slope = np.max(np.abs(function(step) - np.asarray(function(-step))) / (2 * step), initial=0.0)
+    steady = np.max(np.abs(bends - bends[0]), axis=0) <= 0.05 * np.abs(bends[0])
+    return bool(np.any(steady & (np.abs(bends[0]) > 1e-6 * (slope + np.abs(bends[0])))))

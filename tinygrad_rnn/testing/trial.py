@@ -67,14 +67,14 @@ class Trial:
         self.changed = [
             path
             for (path, x), item in zip(self._flat, items, strict=True)
-            if isinstance(x, np.ndarray) and isinstance(item, np.ndarray) and not _same(x, item)
+            if isinstance(x, np.ndarray) and isinstance(item, np.ndarray) and not same_data(x, item)
         ]
         return leaves, [(f"output{path}", y) for path, y in flatten(out)]
 
     def altered(self) -> list[str]:
         """Return the paths of the arguments that the function has written into, in its last run or ever."""
         pairs = zip(self._flat, self._before, strict=True)
-        return self.changed + [path for (path, x), old in pairs if not _same(_data(x), old)]
+        return self.changed + [path for (path, x), old in pairs if not same_data(_data(x), old)]
 
     def _rewind(self) -> None:
         for key, generator in self._generators.items():
@@ -105,7 +105,8 @@ def _data(x: Any) -> Any:
     return x.copy() if isinstance(x, np.ndarray) else x
 
 
-def _same(a: Any, b: Any) -> bool:
+def same_data(a: Any, b: Any) -> bool:
+    """Return whether two arrays are bitwise the same; of anything else, whether it is of one kind."""
     if isinstance(a, np.ndarray) and isinstance(b, np.ndarray):
         return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
     return a is b or type(a) is type(b)
@@ -121,7 +122,7 @@ def same_outputs(first: list[Path], second: list[Path]) -> bool:
     if [path for path, _ in first] != [path for path, _ in second]:
         return False
     pairs = ((data_of(a), data_of(b)) for (_, a), (_, b) in zip(first, second, strict=True))
-    return all(_same(a, b) for a, b in pairs if a.dtype.kind in "fiub")
+    return all(same_data(a, b) for a, b in pairs if a.dtype.kind in "fiub")
 
 
 def _generators(fn: Any, leaves: list[Any]) -> Iterator[np.random.Generator]:

@@ -8,7 +8,7 @@ imaginary part is handed on. So neither chaos nor overflow moves the point at wh
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -16,11 +16,12 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.graph import Graph, Node
 from tinygrad_rnn.core.namespaces import COMPLEX, NUMPY
-from tinygrad_rnn.testing.differences import ridders
+from tinygrad_rnn.testing.differences import ridders, turns_at
 
 STEP = 1e-20
 SMALLEST = 1e-290  # a step that still leaves its products normal numbers
 AGREES = 1e-6  # a user's forward is believed under complex numbers where it is this close to its differences
+UNCERTAIN = 1e-7  # a relative error of a difference that a kink may be to blame for
 OURS = frozenset(ops.ALL)
 Tangents = dict[Node, Any]
 
@@ -32,6 +33,7 @@ class ForwardTruth:
         cuts: how many ``detach`` nodes stopped a tangent; what was detached counts as a constant.
         differenced: the names of the operations that had to be differenced.
         uncertainty: the largest error estimate of a difference, relative to the largest entry of its tangent.
+        bent: the operations whose one-sided differences disagree: the point lies on a kink of theirs.
     """
 
     def __init__(self, outputs: Sequence[Node]) -> None:
@@ -41,6 +43,7 @@ class ForwardTruth:
         self.cuts = 0
         self.differenced: set[str] = set()
         self.uncertainty = 0.0
+        self.bent: dict[Node, None] = {}
 
     def push(self, start: Mapping[Node, Any]) -> Tangents:
         """Return the tangents (K, *node.shape) of all nodes that depend on those in ``start``, K directions at once."""
@@ -63,7 +66,10 @@ class ForwardTruth:
             if node.op in OURS and node.op.elementwise:
                 return _elementwise(node, args, incoming)
             linear = node.op in OURS and node.op.linear and node.op is not ops.astype
-            return self._each(node, args, incoming, _linear if linear else _complex_step)
+            tangent = self._each(node, args, incoming, _linear if linear else _complex_step)
+            return (
+                np.where(node._data == 0, 0.0, tangent) if node.op is ops.norm else tangent
+            )  # by convention
         self.differenced.add(node.op.name)
         return self._each(node, args, incoming, self._differences)
 
@@ -89,10 +95,13 @@ class ForwardTruth:
         return result
 
     def _differences(self, node: Node, args: list[Any], direction: list[Any]) -> Any:
-        tangent, error = _differenced(node, args, direction)
+        along, first = _line(node, args, direction)
+        tangent, error = ridders(along, first)
         size = np.max(np.abs(tangent), initial=0.0)
-        if size:
-            self.uncertainty = max(self.uncertainty, float(np.max(error, initial=0.0) / size))
+        uncertainty = float(np.max(error, initial=0.0) / size) if size else 0.0
+        self.uncertainty = max(self.uncertainty, uncertainty)
+        if (uncertainty > UNCERTAIN or not size) and turns_at(along, first * 1e-3):
+            self.bent[node] = None
         return tangent
 
 
@@ -146,8 +155,8 @@ def _complex_step(node: Node, args: list[Any], direction: list[Any]) -> Any:
     return np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
 
 
-def _differenced(node: Node, args: list[Any], direction: list[Any]) -> tuple[Any, Any]:
-    """Return the tangent along one direction by differences, and its estimated error."""
+def _line(node: Node, args: list[Any], direction: list[Any]) -> tuple[Callable[[float], Any], float]:
+    """Return the operation's value as a function of the step along one direction, and a first step to try."""
     pairs = [(a, t) for a, t in zip(args, direction, strict=True) if t is not None]
     size = max(float(np.max(np.abs(t), initial=0.0)) for _, t in pairs)
     reach = max(float(np.max(np.abs(a), initial=0.0)) for a, _ in pairs)
@@ -157,7 +166,7 @@ def _differenced(node: Node, args: list[Any], direction: list[Any]) -> tuple[Any
         moved = [a if t is None else a + h * t for a, t in zip(args, direction, strict=True)]
         return node.op.forward(NUMPY, *moved, **node.params)
 
-    return ridders(along, first)
+    return along, first
 
 
 def _agrees(node: Node, args: list[Any], direction: list[Any]) -> bool:
@@ -173,7 +182,7 @@ def _agrees(node: Node, args: list[Any], direction: list[Any]) -> bool:
         return False
     if exact.shape != node.shape or not np.allclose(value, node._data, rtol=1e-12, atol=0.0, equal_nan=True):
         return False
-    slope, error = _differenced(node, args, direction)
+    slope, error = ridders(*_line(node, args, direction))
     largest = np.max(np.abs(slope), initial=0.0)
     resolved = error <= 1e-4 * largest + 1e-8 * np.max(np.abs(node._data), initial=0.0)
     return bool(np.all(resolved & (np.abs(exact - slope) <= 10 * error + AGREES * largest)))
