@@ -9,13 +9,16 @@ Example:
 """
 
 from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
+from tinygrad_rnn.testing.localise import Localisation, localise
 from tinygrad_rnn.testing.report import GradientReport, Mismatch
 from tinygrad_rnn.testing.verdicts import Verdict
 
 __all__ = [
     "GradientReport",
+    "Localisation",
     "Mismatch",
     "Verdict",
     "assert_gradients",
     "gradcheck",
+    "localise",
 ]

@@ -56,7 +56,7 @@ def has_kink(function: Callable[[float], Any], step: float) -> bool:
 
 
 def turns_at(function: Callable[[float], Any], step: float) -> bool:
-    """Return whether ``function`` has a kink at 0 itself: its slopes on both sides differ by the same at every scale."""
+    """Return whether ``function`` has a kink at 0 itself: its one-sided slopes differ by the same at every scale."""
     middle = np.asarray(function(0.0))
 
     def bend(h: float) -> Any:
