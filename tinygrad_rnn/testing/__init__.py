@@ -8,6 +8,7 @@ Example:
     True
 """
 
+from tinygrad_rnn.testing.external import gradcheck_external
 from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
 from tinygrad_rnn.testing.localise import Localisation, localise
 from tinygrad_rnn.testing.report import GradientReport, Mismatch
@@ -20,5 +21,6 @@ __all__ = [
     "Verdict",
     "assert_gradients",
     "gradcheck",
+    "gradcheck_external",
     "localise",
 ]

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from tinygrad_rnn.testing import probes
+from tinygrad_rnn.testing import hints, probes
 from tinygrad_rnn.testing.probes import Probe
 from tinygrad_rnn.testing.report import Mismatch
 
@@ -116,13 +116,34 @@ class Comparison(ABC):
 
         None where the argument has so many entries that the expected ones would take too long.
         """
-        leaf = next(i for i, (path, _) in enumerate(self.inputs) if path == mismatch.argument)
-        number = next(k for k, (path, _) in enumerate(self.outputs) if path == mismatch.output)
+        leaf, number = self._numbers(mismatch)
         row = np.zeros(self.outputs[number][1])
         row[mismatch.output_index] = 1.0
-        return self.along(number, row, leaf)
+        return self.of_output(number, row, leaf)
 
-    def along(self, number: int, row: Any, leaf: int) -> tuple[Any, Any] | None:
+    def hint(self, mismatch: Mismatch, parts: hints.Parts = ()) -> str:
+        """Return the kind of mistake that ``mismatch`` is an entry of, ``""`` where it is no known one."""
+        pair = self.both(mismatch)
+        if pair is None:
+            return ""
+        found = hints.hint(*pair, parts=parts, of=mismatch.argument)
+        return self._transposed(mismatch) or found
+
+    def _transposed(self, mismatch: Mismatch) -> str:
+        leaf, number = self._numbers(mismatch)
+        sizes = int(np.prod(self.inputs[leaf][1])), int(np.prod(self.outputs[number][1]))
+        if not self.full or sizes[0] != sizes[1]:
+            return ""
+        got = np.asarray([np.ravel(gradients[leaf]) for gradients in self._pulled[number]])
+        (units,) = probes.complete([self.inputs[leaf][1]])
+        return hints.of_jacobians(_flat(self._push(Probe(leaf, units.rows))[number]).T, got)
+
+    def _numbers(self, mismatch: Mismatch) -> tuple[int, int]:
+        """Return which leaf and which output ``mismatch`` is about."""
+        leaf = next(i for i, (path, _) in enumerate(self.inputs) if path == mismatch.argument)
+        return leaf, next(k for k, (path, _) in enumerate(self.outputs) if path == mismatch.output)
+
+    def of_output(self, number: int, row: Any, leaf: int) -> tuple[Any, Any] | None:
         """Return (expected, got) of the gradient of <row, output> for one leaf, None where that takes too long."""
         shape = self.inputs[leaf][1]
         if int(np.prod(shape)) > probes.FULL:

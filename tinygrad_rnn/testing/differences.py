@@ -66,3 +66,35 @@ def turns_at(function: Callable[[float], Any], step: float) -> bool:
     slope = np.max(np.abs(function(step) - np.asarray(function(-step))) / (2 * step), initial=0.0)
     steady = np.max(np.abs(bends - bends[0]), axis=0) <= 0.05 * np.abs(bends[0])
     return bool(np.any(steady & (np.abs(bends[0]) > 1e-6 * (slope + np.abs(bends[0])))))
+
+
+def taylor_slopes(function: Callable[[float], float], slope: float, first: float, halvings: int = 8) -> float:
+    """Return the least slope of log |f(h) - f(0) - h slope| against log h, over the smallest steps that still tell.
+
+    By Taylor's theorem the remainder is O(h²) if ``slope`` is f'(0), and O(h) if it is not. inf where no remainder
+    stands out of the rounding of f, which is so for a linear function.
+
+    Args:
+        function: of a step.
+        slope: the derivative in question.
+        first: the first and largest step; it is halved until rounding hides the remainder.
+        halvings: over how many halvings the slope is judged.
+    """
+    start = float(function(0.0))
+    remainders: list[float] = []
+    h = first
+    for _ in range(60):
+        value = float(function(h))
+        remainder = abs(value - start - h * slope)
+        noise = EPS * (abs(value) + abs(start) + abs(h * slope))
+        if not np.isfinite(remainder) or remainder <= 200 * noise:
+            if np.isfinite(remainder):
+                break
+            remainders.clear()
+        else:
+            remainders.append(remainder)
+        h /= 2
+    tail = remainders[-halvings - 1 :]
+    if len(tail) < 3:
+        return float("inf")
+    return float(np.min(np.log2(np.asarray(tail[:-1]) / np.asarray(tail[1:]))))

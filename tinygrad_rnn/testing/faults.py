@@ -174,9 +174,9 @@ def _hint(check: RecordedComparison, mismatch: Mismatch) -> str:
     """Return the kind of mistake, judged by the gradient of a random mix of all entries of the result."""
     leaf = next(i for i, (path, _) in enumerate(check.inputs) if path == mismatch.argument)
     row = check.rng.standard_normal(check.outputs[0][1])
-    pair = check.along(0, row, leaf)
+    pair = check.of_output(0, row, leaf)
     if pair is None:
         return ""
     if hints.alike(pair[1], row):
         return "the cotangent is passed on as it is: the derivative is missing"
-    return hints.hint(*pair, of=mismatch.argument)
+    return hints.hint(*pair, of=mismatch.argument) or check.hint(mismatch)

@@ -10,7 +10,6 @@ import numpy as np
 
 from tinygrad_rnn.core.graph import Graph, Node
 from tinygrad_rnn.core.variable import Variable
-from tinygrad_rnn.testing import hints
 from tinygrad_rnn.testing.faults import Fault, faults_of
 from tinygrad_rnn.testing.kinks import Kink
 from tinygrad_rnn.testing.leaks import leaks
@@ -212,10 +211,7 @@ def _hint(check: RecordedComparison, mismatch: Mismatch | None, faults: list[Fau
     known = [fault.hint for fault in faults if fault.hint]
     if faults or mismatch is None:
         return known[0] if known else ""
-    pair = check.both(mismatch)
-    if pair is None:
-        return ""
-    return hints.hint(*pair, parts=check.parts(mismatch), of=mismatch.argument)
+    return check.hint(mismatch, check.parts(mismatch))
 
 
 def with_lines(faults: list[Fault], trial: Trial, graph: Graph, first: Node) -> list[Fault]:

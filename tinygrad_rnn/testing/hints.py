@@ -10,6 +10,7 @@ import numpy as np
 
 ALIKE = 1e-6  # of the largest entry; a mistake is recognized by its form, not by its last digits
 RIGHT = 1e-10  # an entry this close is right
+_FEW = 4  # of fewer entries it says nothing that some are right
 _MOST_PLACES = 3
 _LARGEST_DENOMINATOR = 1000
 _MOST_COMPLEX = 100  # numerator times denominator of what counts as a fraction
@@ -54,6 +55,15 @@ def hint(
         if found:
             return found
     return ""
+
+
+def of_jacobians(expected: Any, got: Any) -> str:
+    """Return what two square Jacobians tell that single gradients do not, ``""`` where that is nothing."""
+    if expected.shape != got.shape or expected.shape != expected.shape[::-1] or len(expected) < 2:
+        return ""
+    if alike(got, expected) or not alike(got, expected.T):
+        return ""
+    return "transposed: the Jacobian is the transpose of the expected one (W where W.T is wanted?)"
 
 
 def alike(a: Any, b: Any) -> bool:
@@ -193,7 +203,7 @@ def _places(expected: Any, got: Any) -> str:
     """Name the entries that are wrong, where most are right."""
     wrong = np.abs(got - expected) > RIGHT * float(np.max(np.abs(expected)))
     count = int(np.sum(wrong))
-    if not 0 < count <= wrong.size / 2:
+    if not 0 < count <= wrong.size / 2 or wrong.size < _FEW:
         return ""
     for axis in range(expected.ndim):
         others = tuple(k for k in range(expected.ndim) if k != axis)

@@ -18,6 +18,21 @@ from tinygrad_rnn.core.variable import Variable
 Path = tuple[str, Any]
 
 
+class Rewound:
+    """A context in which the Generators that ``fn`` can reach start from where they stood; set back on leaving, too."""
+
+    def __init__(self, fn: Any, leaves: list[Any]) -> None:
+        self._generators = {id(g): g for g in _generators(fn, leaves)}
+        self._states = {key: g.bit_generator.state for key, g in self._generators.items()}
+
+    def __enter__(self) -> None:
+        for key, generator in self._generators.items():
+            generator.bit_generator.state = self._states[key]
+
+    def __exit__(self, *exception: object) -> None:
+        self.__enter__()
+
+
 class Trial:
     """Runs ``fn(*args)`` on fresh float64 leaves.
 
@@ -34,7 +49,7 @@ class Trial:
         self._fn = fn
         self._args = args
         self._flat = [(f"argument {i}{path}", x) for i, arg in enumerate(args) for path, x in flatten(arg)]
-        self.paths = tuple(path for path, x in self._flat if _differentiable(x))
+        self.paths = tuple(path for path, x in self._flat if differentiable(x))
         if not self.paths:
             kinds = ", ".join(sorted({type(x).__name__ for _, x in self._flat})) or "none"
             raise TypeError(
@@ -43,27 +58,22 @@ class Trial:
             )
         self._before = [_data(x) for _, x in self._flat]
         self.changed: list[str] = []
-        self._generators = {id(g): g for g in _generators(fn, [x for _, x in self._flat])}
-        self._states = {key: g.bit_generator.state for key, g in self._generators.items()}
+        self._rewound = Rewound(fn, [x for _, x in self._flat])
 
     def run(self, shift: Sequence[Any] | None = None) -> tuple[list[Any], list[Path]]:
         """Return the leaves and the outputs with their paths, of one run in which the leaves are moved by ``shift``."""
         items: list[Any] = []
         leaves: list[Any] = []
         for path, x in self._flat:
-            if not _differentiable(x):
+            if not differentiable(x):
                 items.append(x.copy() if isinstance(x, np.ndarray) else x)
                 continue
             items.append(_leaf(x, None if shift is None else shift[len(leaves)], path))
             leaves.append(items[-1])
         rest = iter(items)
         call = [unflatten(arg, rest, modules=True) for arg in self._args]
-        self._rewind()
-        try:
-            with recording(on=True, scope=(), transforms=("gradcheck",)):
-                out = self._fn(*call)
-        finally:
-            self._rewind()
+        with self._rewound, recording(on=True, scope=(), transforms=("gradcheck",)):
+            out = self._fn(*call)
         self.changed = [
             path
             for (path, x), item in zip(self._flat, items, strict=True)
@@ -76,12 +86,9 @@ class Trial:
         pairs = zip(self._flat, self._before, strict=True)
         return self.changed + [path for (path, x), old in pairs if not same_data(_data(x), old)]
 
-    def _rewind(self) -> None:
-        for key, generator in self._generators.items():
-            generator.bit_generator.state = self._states[key]
 
-
-def _differentiable(x: Any) -> bool:
+def differentiable(x: Any) -> bool:
+    """Return whether an argument's leaf can be differentiated: a float, a float array or such a node."""
     if isinstance(x, Variable):
         return bool(x.dtype.kind == "f")
     if isinstance(x, np.ndarray):
