@@ -20,6 +20,7 @@ from tinygrad_rnn.testing.differences import ridders, turns_at
 
 STEP = 1e-20
 SMALLEST = 1e-290  # a step that still leaves its products normal numbers
+TINY = 1e-130  # the product of such a number with a step that is small beside it underflows
 AGREES = 1e-6  # a user's forward is believed under complex numbers where it is this close to its differences
 UNCERTAIN = 1e-7  # a relative error of a difference that a kink may be to blame for
 OURS = frozenset(ops.ALL)
@@ -137,9 +138,17 @@ def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
         room = np.minimum(room, np.where(a == 0, 1.0, np.abs(a)))
         size = np.maximum(size, np.abs(t))
     step = 1.0 if _exact_product(node, len(moving)) else STEP * np.maximum(room, 1e-250)
-    h = np.maximum(step / np.where(size == 0, 1.0, size), SMALLEST)
-    moved = [a if t is None else a + 1j * (h * t) for a, t in zip(args, aligned, strict=True)]
-    y = np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
+    per_size = 1.0 / np.where(size == 0, 1.0, size)
+
+    def stepped(step: Any) -> Any:
+        h = np.maximum(step * per_size, SMALLEST)
+        moved = [a if t is None else a + 1j * (h * t) for a, t in zip(args, aligned, strict=True)]
+        return np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
+
+    y = stepped(step)
+    if np.any((y == 0) & (room < TINY)):  # a step small beside a tiny number is lost in a product with it
+        wide, wider = stepped(STEP**2), stepped(STEP)
+        y = np.where((y == 0) & (room < TINY) & (np.abs(wide - wider) <= 1e-10 * np.abs(wider)), wider, y)
     return np.broadcast_to(y, (len(moving[0][1]), *node.shape))
 
 
