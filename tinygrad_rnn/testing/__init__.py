@@ -8,6 +8,7 @@ Example:
     True
 """
 
+from tinygrad_rnn.testing.diff import BackwardDiff, diff_backward
 from tinygrad_rnn.testing.external import gradcheck_external
 from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
 from tinygrad_rnn.testing.localise import Localisation, localise
@@ -15,11 +16,13 @@ from tinygrad_rnn.testing.report import GradientReport, Mismatch
 from tinygrad_rnn.testing.verdicts import Verdict
 
 __all__ = [
+    "BackwardDiff",
     "GradientReport",
     "Localisation",
     "Mismatch",
     "Verdict",
     "assert_gradients",
+    "diff_backward",
     "gradcheck",
     "gradcheck_external",
     "localise",
