@@ -12,7 +12,7 @@ from tinygrad_rnn.testing import hints, probes
 from tinygrad_rnn.testing.probes import Probe
 from tinygrad_rnn.testing.report import Mismatch
 
-AT_ONCE = 64  # directions pushed together
+AT_ONCE = 128  # directions pushed together
 UNDECIDED = 1e-5  # a larger relative error of the expected derivatives proves nothing
 LINEAR = 1e-12  # a rule is linear in its cotangent, but for rounding
 

@@ -52,4 +52,4 @@ def _users_line(frame: Any) -> str:
 
 
 def _ours(name: str) -> bool:
-    return os.path.abspath(name).startswith(_HOME) or name.endswith("printed from its Op>")
+    return os.path.abspath(name).startswith(_HOME) or (name.startswith("<") and "printed from" in name)
