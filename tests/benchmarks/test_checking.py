@@ -1,0 +1,63 @@
+"""Sixty seeded faults beside the peers, and right gradients that must pass. Prints its figures.
+
+CHECK_DRAWS sets how many right draws are checked, 10,000 unless told otherwise: about an hour on one core.
+"""
+
+import os
+
+import numpy as np
+import pytest
+
+from tests.benchmarks.checkers import checkers, engine, external
+from tests.benchmarks.checking import (
+    FAULTS,
+    MOST_EXAMPLES,
+    Score,
+    counts,
+    examples_needed,
+    score,
+    soundness,
+    table,
+)
+from tests.benchmarks.right_draws import draw
+
+OURS = ("gradcheck", "external")
+EXAMPLES = 3
+
+
+def test_there_are_sixty_faults() -> None:
+    assert len(FAULTS) == len({fault.name for fault in FAULTS}) == 60
+    assert set(counts()) == {"operations", "accumulation", "losses", "cells", "unrolling", "optimizers"}
+
+
+@pytest.mark.parametrize("check", [engine, external])
+def test_every_fault_is_caught_within_200_examples(check) -> None:
+    needed = {fault.name: examples_needed(check, fault) for fault in FAULTS}
+    assert all(count is not None and count <= MOST_EXAMPLES for count in needed.values()), needed
+
+
+def test_beside_the_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    scores: dict[str, dict[str, Score]] = {}
+    for name, check in checkers().items():
+        scores[name] = {fault.name: score(check, fault, EXAMPLES) for fault in FAULTS}
+    with capsys.disabled():
+        print(f"\n{EXAMPLES} examples of each fault; defaults of each checker, float64\n{table(scores)}")
+    for name in OURS:
+        assert all(s.always for s in scores[name].values())
+
+
+def test_right_gradients_pass(capsys: pytest.CaptureFixture[str]) -> None:
+    found = soundness(int(os.environ.get("CHECK_DRAWS", "10000")))
+    with capsys.disabled():
+        print(f"\n{found}")
+    errors = np.asarray(found.errors)
+    assert found.alarms == []
+    assert errors.max() <= 1e-10
+    assert np.mean(errors <= 1e-12) >= 0.99
+
+
+def test_long_networks_are_among_the_draws() -> None:
+    rng = np.random.default_rng(0)
+    lengths = [int(draw(rng).what.split("T=")[1].split(",")[0]) for _ in range(200)]
+    assert max(lengths) > 300
+    assert min(lengths) == 1
