@@ -14,6 +14,7 @@ from tinygrad_rnn.testing.report import Mismatch
 
 AT_ONCE = 128  # directions pushed together
 UNDECIDED = 1e-5  # a larger relative error of the expected derivatives proves nothing
+UNDERFLOW = 1e-290  # a step times a derivative below this is no normal number any more
 LINEAR = 1e-12  # a rule is linear in its cotangent, but for rounding
 
 Places = Sequence[tuple[str, tuple[int, ...]]]
@@ -175,7 +176,7 @@ class Comparison(ABC):
         error = np.where(got == expected, 0.0, np.abs(got - expected))  # inf - inf is not a difference
         error = np.where(np.isnan(error), np.inf, error)
         scale = float(np.max(np.abs(expected[np.isfinite(expected)]), initial=0.0))
-        allowed = (self.tolerance + 100 * min(self.uncertainty, UNDECIDED)) * scale
+        allowed = max((self.tolerance + 100 * min(self.uncertainty, UNDECIDED)) * scale, UNDERFLOW)
         for i in np.argsort(-error.max(axis=1)).tolist():
             j = int(np.argmax(error[i]))
             if error[i, j] <= allowed:

@@ -14,7 +14,7 @@ import numpy as np
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.testing.differences import has_kink, ridders
 from tinygrad_rnn.testing.trial import Trial, data_of
-from tinygrad_rnn.testing.truth import ForwardTruth
+from tinygrad_rnn.testing.truth import SMALLEST, ForwardTruth
 
 RESOLVED = 1e-5  # a difference with a larger relative error has no say
 APART = 1e-3  # slopes further apart than this part of them disagree
@@ -46,7 +46,7 @@ def leaks(trial: Trial, leaves: list[Any]) -> list[str]:
     recorded = _recorded_slopes(trial, shifts, weights)
     scale = np.abs(slope) + np.abs(recorded)
     resolved = error < RESOLVED * scale
-    if not np.any(resolved & (np.abs(slope - recorded) > APART * scale + NOISE * size)):
+    if not np.any(resolved & (np.abs(slope - recorded) > APART * scale + NOISE * size + SMALLEST)):
         return []
     return [
         "the result moves where the recorded graph does not: a number left the graph (float(x), x.data, x.item()), or "

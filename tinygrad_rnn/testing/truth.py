@@ -21,6 +21,7 @@ from tinygrad_rnn.testing.linearity import all_directions
 
 STEP = 1e-20
 SMALLEST = 1e-290  # a step that still leaves its products normal numbers
+VANISHES = 1e-19  # a slope below the step may be the step
 TINY = 1e-130  # the product of such a number with a step that is small beside it underflows
 MOST_SLOPES = 4  # arguments; an operation of more is run for all of them at once
 AGREES = 1e-6  # a user's forward is believed under complex numbers where it is this close to its differences
@@ -171,6 +172,10 @@ def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
         return np.imag(node.op.forward(COMPLEX, *moved, **node.params)) / h
 
     y = stepped(step)
+    start = np.any([np.broadcast_to(a == 0, y.shape) for a, _ in moving], axis=0)
+    at_zero = start & (y != 0) & (np.abs(y) < VANISHES)
+    if np.any(at_zero):  # of x³ at 0 the step itself is seen, and less of it the smaller it is
+        y = np.where(at_zero & (np.abs(stepped(STEP**2)) < 1e-6 * np.abs(y)), 0.0, y)
     if np.any((y == 0) & (room < TINY)):  # a step small beside a tiny number is lost in a product with it
         wide, wider = stepped(STEP**2), stepped(STEP)
         y = np.where((y == 0) & (room < TINY) & (np.abs(wide - wider) <= 1e-10 * np.abs(wider)), wider, y)
