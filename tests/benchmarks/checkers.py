@@ -107,7 +107,7 @@ def autograd_checker() -> Checker:
 
         defvjp(seeded, *(rule(i) for i in range(len(args))))
         try:
-            check_grads(seeded, modes=["rev"], order=1)(*args)
+            check_grads(seeded, tuple(range(len(args))), modes=["rev"], order=1)(*args)
         except AssertionError:
             return False
         return True

@@ -117,6 +117,16 @@ def test_no_other_mistake_is_named(fault):
     assert not any(cause in found.cause for cause in others)
 
 
+def test_two_mistakes_at_once_are_no_certainty():
+    """The first is named by the arrays that it explains; it does not explain all."""
+    _, d = by_hand(*ARGS, fault="dh_next")
+    d["by"] = 3 * d["by"]
+    found = diff_backward(d, loss, *ARGS)
+    assert (found.tensor, found.t) == ("dh", T - 2)
+    assert "dh_next is not added" in found.cause
+    assert not found.certain
+
+
 def test_a_sum_over_the_wrong_axis():
     """Four rows, three units: the shape gives it away; with as many rows as units the numbers do."""
     _, d = by_hand(*ARGS)

@@ -171,6 +171,23 @@ class TestVerdicts:
         args = (rng.normal(size=(100, 2)), rng.normal(size=8), rng.normal(size=(8, 2)), U, rng.normal(size=8))
         assert gradcheck_external(rnn, bptt, *args).verdict is not Verdict.FAIL
 
+    def test_chaos_makes_the_complex_step_unbelievable(self):
+        """Complex numbers round otherwise, and 200 steps later the orbit is another one."""
+        rng = default_rng(6)
+        U, starts = 4.0 * rng.normal(size=(50, 50)) / np.sqrt(50), rng.normal(size=(50, 2))
+        rest = (np.zeros((200, 1)), np.zeros((50, 1)), U, np.zeros(50))
+        orbit = lambda a: rnn(rest[0], starts @ a, *rest[1:])["states"]  # noqa: E731
+
+        def backward(g, a):
+            g = np.concatenate([g, np.zeros(47)])
+            for y in orbit(a)[::-1]:
+                g = U.T @ (g * (1 - y**2))
+            return starts.T @ g
+
+        report = gradcheck_external(lambda a: orbit(a)[-1][:3], backward, np.array([0.3, -0.2]))
+        assert "complex numbers change its values" in report.method
+        assert report.verdict is Verdict.INCONCLUSIVE
+
 
 class TestPreflight:
     def test_an_input_that_is_written_into(self):
