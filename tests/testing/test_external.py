@@ -229,6 +229,10 @@ class TestPreflight:
 
 
 class TestStructure:
+    def test_complex_outputs_are_an_error(self):
+        with pytest.raises(TypeError, match="fn must return real numbers, output is complex128"):
+            gradcheck_external(lambda x: np.fft.fft(x), lambda g, x: g, RNG_X)
+
     def test_dicts_and_lists_and_other_arguments(self):
         def forward(p, mode, x):
             return {"y": np.sin(p["a"][0]) * p["a"][1] + x, "n": 3}

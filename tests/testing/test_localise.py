@@ -139,6 +139,12 @@ def test_a_rule_that_raises_is_named():
     assert "raised ValueError" in fault.what
 
 
+def test_a_cotangent_that_was_broadcast_and_not_summed():
+    op = opaque("plus_bias", lambda xp, x, b: x + b, lambda g, y, x, b: (g, g))
+    (fault,) = localise(lambda x, b: op(x, b).sum(), np.ones((4, 3)), np.ones(3)).faults
+    assert "broadcast, and not summed over axis 0" in fault.hint
+
+
 def test_an_impure_forward_is_named():
     calls = iter(range(10_000))
     op = opaque("drifting", lambda xp, x: x + next(calls), lambda g, y, x: (g,))

@@ -146,13 +146,17 @@ class Comparison(ABC):
 
     def of_output(self, number: int, row: Any, leaf: int) -> tuple[Any, Any] | None:
         """Return (expected, got) of the gradient of <row, output> for one leaf, None where that takes too long."""
+        expected = self.expected(number, row, leaf)
+        return None if expected is None else (expected, self.gradient(number, row)[leaf])
+
+    def expected(self, number: int, row: Any, leaf: int) -> Any:
+        """Return the gradient of <row, output> for one leaf as the tangents give it, None where that takes too long."""
         shape = self.inputs[leaf][1]
         if int(np.prod(shape)) > probes.FULL:
             return None
         (units,) = probes.complete([shape])
         columns = self._push(Probe(leaf, units.rows))[number]
-        expected = np.asarray([np.sum(column * row) for column in columns]).reshape(shape)
-        return expected, self.gradient(number, row)[leaf]
+        return np.asarray([np.sum(column * row) for column in columns]).reshape(shape)
 
     def _push(self, tangent: Probe) -> list[Any]:
         parts = [

@@ -71,6 +71,9 @@ def gradcheck_external(
         fn, args = with_globals(fn, parameters, args)
     call = ForeignCall(fn, args, loss_first=backward is None)
     outputs = call.run(call.values)
+    for path, y in outputs:
+        if y.dtype.kind == "c":
+            raise TypeError(f"{_TITLE}: fn must return real numbers, {path} is {y.dtype}")
     problems = _preflight(call, outputs)
     pull = _Pull(call, backward, [y.shape for _, y in outputs])
     stop = _refused(call, pull, outputs, problems)

@@ -109,7 +109,9 @@ def _fault(index: int, node: Node, rng: np.random.Generator) -> Fault | None:
         try:
             check.pull()
         except Exception as error:
-            return fault(f"its rule raised {type(error).__name__}: {error}")
+            return fault(
+                f"its rule raised {type(error).__name__}: {error}", hint=_shape_hint(check, twin, slots)
+            )
         try:
             mismatch = check.worst()
         except Exception:  # not defined beside the point: nothing can be said
@@ -168,6 +170,24 @@ def _linear(twin: Node, g: Any, pulled: dict[Node, Any]) -> bool:
         (a is None) == (b is None) and (a is None or np.array_equal(-2.0 * np.asarray(a), b, equal_nan=True))
         for a, b in pairs
     )
+
+
+def _shape_hint(check: RecordedComparison, twin: Node, slots: Sequence[int]) -> str:
+    """Return what the shape of an opaque rule's cotangent tells, ``""`` where it has the right one."""
+    if twin.op.vjp is None:
+        return ""
+    row = check.rng.standard_normal(twin.shape)
+    try:
+        args = [np.asarray(p._data) for p in twin.parents]
+        found = twin.op.vjp(row, np.asarray(twin._data), *args, **twin.params)
+        found = found if isinstance(found, (tuple, list)) else (found,)
+        for leaf, i in enumerate(slots):
+            if found[i] is not None and np.shape(found[i]) != args[i].shape:
+                expected = check.expected(0, row, leaf)
+                return "" if expected is None else hints.hint(expected, found[i])
+    except Exception:  # what it raised is told already
+        return ""
+    return ""
 
 
 def _hint(check: RecordedComparison, mismatch: Mismatch) -> str:
