@@ -360,7 +360,22 @@ class TestLossThatReturnsItsGradients:
 
 class TestTaylor:
     def test_slopes(self):
-        assert taylor_slopes(np.sin, 1.0, 0.1) == pytest.approx(3.0, abs=0.1)  # the second derivative is 0
-        assert taylor_slopes(np.exp, 1.0, 0.1) == pytest.approx(2.0, abs=0.1)
-        assert taylor_slopes(np.exp, 1.03, 0.1) < 1.2
-        assert taylor_slopes(lambda h: 3.0 * h + 1.0, 3.0, 0.1) == np.inf
+        assert taylor_slopes(np.sin, 1.0, 0.1) == pytest.approx((3.0, 3.0), abs=0.1)  # f'' is 0 there
+        assert taylor_slopes(np.exp, 1.0, 0.1) == pytest.approx((2.0, 2.0), abs=0.1)
+        assert taylor_slopes(np.exp, 1.03, 0.1) == pytest.approx((1.0, 1.0), abs=0.2)
+        assert taylor_slopes(lambda h: 3.0 * h + 1.0, 3.0, 0.1) == (np.inf, np.inf)
+
+    @pytest.mark.parametrize("k", [1e4, 3e4, 1e5, 1e6, 1e9])
+    def test_a_function_that_is_too_wild_for_differences(self, k):
+        """Right gradients are not called wrong, wrong signs not right."""
+        forward = lambda x: np.sin(k * np.abs(x))  # noqa: E731
+        slope = lambda g, x: g * k * np.cos(k * np.abs(x)) * np.sign(x)  # noqa: E731
+        x = np.array([0.7, 1.3])
+        right = gradcheck_external(forward, slope, x)
+        wrong = gradcheck_external(forward, lambda g, x: -slope(g, x), x)
+        assert right.verdict is not Verdict.FAIL, str(right)
+        assert wrong.verdict is not Verdict.PASS, str(wrong)
+        if 1e4 <= k <= 1e6:
+            assert right.verdict is Verdict.PASS
+            assert wrong.verdict is Verdict.FAIL
+            assert "Taylor remainder" in str(right)

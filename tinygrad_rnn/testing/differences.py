@@ -68,33 +68,36 @@ def turns_at(function: Callable[[float], Any], step: float) -> bool:
     return bool(np.any(steady & (np.abs(bends[0]) > 1e-6 * (slope + np.abs(bends[0])))))
 
 
-def taylor_slopes(function: Callable[[float], float], slope: float, first: float, halvings: int = 8) -> float:
-    """Return the least slope of log |f(h) - f(0) - h slope| against log h, over the smallest steps that still tell.
+def taylor_slopes(
+    function: Callable[[float], float], slope: float, first: float, halvings: int = 8
+) -> tuple[float, float]:
+    """Return the least and the largest slope of log |f(h) - f(0) - h slope| against log h, over the smallest steps.
 
-    By Taylor's theorem the remainder is O(h²) if ``slope`` is f'(0), and O(h) if it is not. inf where no remainder
-    stands out of the rounding of f, which is so for a linear function.
+    By Taylor's theorem the remainder is O(h²) if ``slope`` is f'(0), and O(h) if it is not. Steps count as long as
+    the remainder stands out of what rounding does to f and to its argument. Both are inf where it never does, which
+    is so for a linear function.
 
     Args:
-        function: of a step.
+        function: of a step; a step of 1 moves its argument by about a tenth of itself.
         slope: the derivative in question.
         first: the first and largest step; it is halved until rounding hides the remainder.
-        halvings: over how many halvings the slope is judged.
+        halvings: over how many halvings the slopes are judged.
     """
     start = float(function(0.0))
+    noise = max(abs(float(function(j * 1e-15)) - start) for j in range(1, 9)) + EPS * abs(start)
     remainders: list[float] = []
     h = first
-    for _ in range(60):
-        value = float(function(h))
-        remainder = abs(value - start - h * slope)
-        noise = EPS * (abs(value) + abs(start) + abs(h * slope))
-        if not np.isfinite(remainder) or remainder <= 200 * noise:
-            if np.isfinite(remainder):
-                break
-            remainders.clear()
-        else:
+    while h > 1e-13:
+        remainder = abs(float(function(h)) - start - h * slope)
+        if remainder <= 30 * noise:
+            break
+        if np.isfinite(remainder):
             remainders.append(remainder)
+        else:
+            remainders.clear()
         h /= 2
     tail = remainders[-halvings - 1 :]
     if len(tail) < 3:
-        return float("inf")
-    return float(np.min(np.log2(np.asarray(tail[:-1]) / np.asarray(tail[1:]))))
+        return float("inf"), float("inf")
+    slopes = np.log2(np.asarray(tail[:-1]) / np.asarray(tail[1:]))
+    return float(np.min(slopes)), float(np.max(slopes))

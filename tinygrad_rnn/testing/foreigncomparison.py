@@ -21,6 +21,7 @@ SAME = 1e-12  # of the largest entry: how far two runs that should agree may be 
 CONTRADICTS = 1e-6
 RESOLVED = 1e-4  # a difference with a larger relative error contradicts nothing
 _NUDGE = 1e-8
+_CLOSE = 1e-3
 _ALLOWED = 10.0  # times the unevenness of a gradient between three close points
 
 Backward = Callable[[int, Any, list[Any]], list[Any]]
@@ -38,6 +39,7 @@ class ForeignComparison(Comparison):
 
     Attributes:
         unsound: why the complex step is not believed, ``""`` where it is.
+        confirmed: whether differences, too coarse to decide, at least show the same derivative.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class ForeignComparison(Comparison):
         self._backward = backward
         self._entries = sum(y.size for y in self._at)
         self._uncertainty = 0.0
+        self.confirmed = False
         self.unsound = self._why_unsound()
 
     def gradient(self, number: int, row: Any) -> list[Any]:
@@ -95,9 +98,13 @@ class ForeignComparison(Comparison):
         try:
             before, after = (self._backward(number, row, values)[leaf] for values in points)
             uneven = float(np.max(np.abs(before - 2 * middle + after), initial=0.0))
+            apart = float(np.max(np.abs(after - before), initial=0.0))
         except Exception:  # not defined there, or not in this precision
             return 0.0
-        return uneven if np.isfinite(uneven) else 0.0
+        close = apart <= _CLOSE * float(
+            np.max(np.abs(middle), initial=0.0)
+        )  # else it is the gradient itself that moves
+        return uneven if close and np.isfinite(uneven) else 0.0
 
     @property
     def uncertainty(self) -> float:
@@ -159,8 +166,8 @@ class ForeignComparison(Comparison):
             found.append(Kink("the function", f"along {path}", (), probes.unit_of(unit) or (), 0.0))
         return found
 
-    def slope_of_remainder(self, rng: np.random.Generator) -> float:
-        """Return the least slope of log |f(x + h v) - f(x) - h <gradient, v>| against log h along a random direction.
+    def slopes_of_remainder(self, rng: np.random.Generator) -> tuple[float, float]:
+        """Return the least and largest slope of log |f(x + h v) - f(x) - h <gradient, v>| along a random direction.
 
         2 of a right gradient, 1 of a wrong one, inf where there is no remainder above rounding.
         """
@@ -232,6 +239,7 @@ class ForeignComparison(Comparison):
             return True
         size = float(np.max(np.abs(flat), initial=0.0) + np.max(np.abs(slope), initial=0.0))
         resolved = error <= RESOLVED * size
+        self.confirmed = bool(np.all(resolved))
         return not bool(np.any(resolved & (np.abs(slope - flat) > 10 * error + CONTRADICTS * size)))
 
 
