@@ -9,6 +9,7 @@ from numpy.random import default_rng
 import tinygrad_rnn as tr
 from tests.testing.wrong_ops import opaque, partial, transposed
 from tinygrad_rnn import ops
+from tinygrad_rnn.core.autodiff import Ledger
 from tinygrad_rnn.testing import Verdict, gradcheck
 
 X = default_rng(0).normal(size=4)
@@ -145,6 +146,15 @@ class TestSecondOrder:
         assert report.verdict is Verdict.FAIL
         assert str(report).startswith("gradcheck of second order FAILED")
 
+    def test_a_first_derivative_that_is_right_everywhere_and_has_a_wrong_rule_itself(self):
+        cosine = partial("cosine", lambda xp, x: xp.cos(x), lambda xp, y, x: xp.sin(x))
+        sine = partial("sine", lambda xp, x: xp.sin(x), lambda xp, y, x: cosine(x))
+        assert gradcheck(lambda x: sine(x).sum(), X).ok
+        report = gradcheck(lambda x: sine(x).sum(), X, order=2)
+        assert report.verdict is Verdict.FAIL
+        assert {fault.op for fault in report.faults} == {"cosine"}
+        assert "sign" in report.hint
+
     def test_an_opaque_operation_has_no_second_order(self):
         op = opaque("cosine", lambda xp, x: np.cos(x), lambda g, y, x: (-g * np.sin(x),))
         report = gradcheck(lambda x: op(x).sum(), X, order=2)
@@ -164,6 +174,26 @@ def test_forward_mode_is_held_against_reverse_mode():
     report = gradcheck(lambda x: lying(x).sum(), X)
     assert report.verdict is Verdict.FAIL
     assert "forward mode and reverse mode disagree" in str(report)
+
+
+@pytest.mark.parametrize("kept", ["last", "first"])
+def test_an_accumulation_that_overwrites_is_told_from_a_wrong_rule(monkeypatch, kept):
+    def add(self, node, contribution):
+        if kept == "last" or node not in self.sums:
+            self.sums[node] = contribution
+
+    monkeypatch.setattr(Ledger, "add", add)
+
+    def loss(w, x):
+        return tr.unroll(lambda x, h: ops.tanh(w @ h + x), x, state=np.ones(2)).final_state.sum()
+
+    report = gradcheck(
+        loss, np.array([[0.3, -0.5], [0.8, 0.1]]), tr.constant(default_rng(1).normal(size=(4, 2)))
+    )
+    assert report.verdict is Verdict.FAIL
+    assert report.faults == ()
+    step = "t=0" if kept == "last" else "t=3"  # a backward pass comes to the first step last
+    assert report.hint == f"overwritten instead of accumulated: only the contribution of {step} is there"
 
 
 LINEARITY = {
