@@ -1,6 +1,6 @@
 # make demo   train a small network on real text and draw it; leaves its results in demo/
 # make test   formatting, lint, types, import layers, every test, the doctests and the README
-# make bench  speed beside NumPy by hand, micrograd, HIPS autograd and, where installed, JAX and PyTorch
+# make bench  speed, and which faults gradient checkers catch, beside others: HIPS autograd, JAX, PyTorch, ...
 #
 # Everything lives in .venv; a stamp file for each installed set keeps a second run quick.
 # Another interpreter than the one found on PATH: make PYTHON=/path/to/python3.12 demo
