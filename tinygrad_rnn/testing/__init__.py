@@ -8,12 +8,18 @@ Example:
     True
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from tinygrad_rnn.testing.diff import BackwardDiff, diff_backward
 from tinygrad_rnn.testing.external import gradcheck_external
 from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
 from tinygrad_rnn.testing.localise import Localisation, localise
 from tinygrad_rnn.testing.report import GradientReport, Mismatch
 from tinygrad_rnn.testing.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from tinygrad_rnn.testing import strategies
 
 __all__ = [
     "BackwardDiff",
@@ -26,4 +32,12 @@ __all__ = [
     "gradcheck",
     "gradcheck_external",
     "localise",
+    "strategies",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import on first use what needs Hypothesis or pytest."""
+    if name == "strategies":
+        return import_module("tinygrad_rnn.testing.strategies")
+    raise AttributeError(f"module 'tinygrad_rnn.testing' has no attribute {name!r}")

@@ -1,0 +1,169 @@
+"""How many of 300 small faults in core and nn do the tests of the faulty module itself notice?
+
+    python tests/stress/mutation.py [--count 300] [--seed 0] [--report survivors.txt]
+
+Why a driver of our own: the rules of our operations are lambdas at module level, and mutmut 3 changes function bodies
+only; cosmic-ray changes the working tree in place and knows one test command, not one for each module. This one works
+in a copy, one process at a time, and is niced.
+
+A mutant is killed if its tests fail or take ten times as long as they do without it (at least a minute). What the
+module's own tests let through is then tried against all tests of core and nn, to tell what is untested from what is
+tested elsewhere.
+"""
+
+import argparse
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+sys.path.insert(0, str(ROOT))
+
+from tests.stress.mutants import Mutant, mutants  # noqa: E402
+
+# A module's own tests, the quickest first. What is not listed: the file of the same name in tests/nn or tests/core.
+OWN = {
+    "core/arrays": "mixing dtypes mutation layouts backward numpy copying",
+    "core/autodiff": "backward transforms hooks graph mutation conventions ops_of_users higher_order machine ops "
+    "programs",
+    "core/carriers": "mixing graph dtypes isolation transforms",
+    "core/effects": "examples isolation transforms graph ../nn/recurrent",
+    "core/examples": "examples transforms",
+    "core/graph": "graph isolation mutation hooks copying examples higher_order deep",
+    "core/hooks": "hooks transforms",
+    "core/namespaces": "conventions stability mixing carriers_agree numpy higher_order scalarize ops ../testing/truth",
+    "core/numpy_functions": "numpy mixing mutation",
+    "core/op": "ops_of_users conventions examples numpy copying backward ops",
+    "core/printing": "backward conventions mixing carriers_agree machine stability",
+    "core/promotion": "dtypes numpy mixing",
+    "core/scalarize": "scalarize",
+    "core/tensor": "numpy dtypes mixing mutation layouts copying graph backward transforms isolation machine",
+    "core/transforms": "transforms higher_order isolation mixing dtypes hooks numpy",
+    "core/tree": "transforms ../nn/module ../nn/unroll",
+    "core/value": "micrograd mixing numpy dtypes copying mutation backward graph carriers_agree conventions stability "
+    "isolation",
+    "core/variable": "micrograd backward hooks mutation dtypes numpy mixing graph copying isolation machine",
+    "core/primitives": "conventions numpy stability mixing dtypes scalarize carriers_agree transforms ops programs "
+    "machine",
+    "nn/__init__": "../nn/module",
+    "nn/cells": "../nn/cells ../nn/recurrent ../nn/unroll",
+    "nn/inputs": "../nn/cells ../nn/linear ../nn/recurrent ../nn/losses ../nn/module",
+    "nn/recurrent": "../nn/recurrent",
+    "nn/unroll": "../nn/unroll ../nn/recurrent",
+}
+LEFT_OUT = ("core/__init__.py", "core/errors.py")
+ELSEWHERE = ["tests/core", "tests/nn", "tests/testing"]
+
+
+def own_tests(path: str) -> list[str]:
+    """Return the test files of a module of the package, given as ``core/graph.py``."""
+    stem = path.removesuffix(".py")
+    listed = next((OWN[key] for key in (stem, stem.rpartition("/")[0]) if key in OWN), None)
+    names = listed.split() if listed else [f"../{stem}"]
+    files = []
+    for name in names:
+        folder, _, last = name.removeprefix("../").rpartition("/")
+        file = Path("tests", folder or "core", f"test_{last}.py")
+        files += [str(file)] if (ROOT / file).exists() else []
+    return files or [f"tests/{path.partition('/')[0]}"]
+
+
+def sample(count: int, seed: int) -> list[Mutant]:
+    """Return ``count`` mutants of core and nn, drawn without replacement, in the order of the files."""
+    package = ROOT / "tinygrad_rnn"
+    found = []
+    for file in sorted(file for layer in ("core", "nn") for file in (package / layer).rglob("*.py")):
+        name = file.relative_to(package).as_posix()
+        if name not in LEFT_OUT:
+            found += mutants(name, file.read_text(encoding="utf-8"))
+    print(f"{len(found)} mutants in core and nn, {count} drawn with seed {seed}", flush=True)
+    drawn = random.Random(seed).sample(found, min(count, len(found)))
+    return sorted(drawn, key=lambda m: (m.path, m.start, m.new))
+
+
+class Copy:
+    """A copy of the project in which one module at a time is faulty."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        skip = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
+        for name in ("tinygrad_rnn", "tests"):
+            shutil.copytree(ROOT / name, folder / name, ignore=skip)
+        shutil.copy(ROOT / "pyproject.toml", folder)
+        shutil.copy(ROOT / "README.md", folder)
+        threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+        own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "ci"}
+        self.environment = os.environ | threads | own
+
+    def passes(self, files: Iterable[str], limit: float) -> tuple[bool, str]:
+        """Return whether the tests pass, and the first that does not."""
+        command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=no"]
+        try:
+            run = subprocess.run(
+                [*command, "-m", "not slow", *files], cwd=self.folder, env=self.environment, timeout=limit,
+                capture_output=True, text=True, encoding="utf-8", check=False,
+            )  # fmt: skip
+        except subprocess.TimeoutExpired:
+            return False, "timeout"
+        failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
+        return run.returncode == 0, failed[0].split(" ")[1] if failed else f"exit code {run.returncode}"
+
+    def killer(self, mutant: Mutant, files: list[str], limit: float) -> str | None:
+        """Return the test that notices the fault, None if none does."""
+        file = self.folder / "tinygrad_rnn" / mutant.path
+        source = file.read_text(encoding="utf-8")
+        file.write_text(mutant.applied(source), encoding="utf-8")
+        try:
+            passed, failed = self.passes(files, limit)
+        finally:
+            file.write_text(source, encoding="utf-8")
+        return None if passed else failed
+
+
+def limits(copy: Copy, paths: Iterable[str]) -> dict[str, float]:
+    """Return how long the tests of each module may take; they must pass where there is no fault."""
+    found = {}
+    for path in paths:
+        start = time.perf_counter()
+        passed, failed = copy.passes(own_tests(path), 600)
+        if not passed:
+            raise SystemExit(f"the tests of {path} fail without a fault: {failed}")
+        found[path] = max(60.0, 10 * (time.perf_counter() - start))
+    return found
+
+
+def main() -> None:
+    """Run the sample and print what survived."""
+    parser = argparse.ArgumentParser(description="how many seeded faults of core and nn the tests notice")
+    parser.add_argument("--count", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--report", type=Path, help="also write the survivors into this file")
+    options = parser.parse_args()
+    os.nice(10)
+    drawn = sample(options.count, options.seed)
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Copy(Path(folder))
+        allowed = limits(copy, sorted({m.path for m in drawn}))
+        alive = []
+        for number, mutant in enumerate(drawn, 1):
+            killer = copy.killer(mutant, own_tests(mutant.path), allowed[mutant.path])
+            alive += [mutant] if killer is None else []
+            print(f"{number:4} {'SURVIVED' if killer is None else 'killed'} {mutant}  [{killer}]", flush=True)
+        print(f"\n{len(drawn) - len(alive)} of {len(drawn)} killed by their module's own tests")
+        lines = []
+        for mutant in alive:
+            killer = copy.killer(mutant, ELSEWHERE, 600)
+            lines.append(f"{mutant}  [{'survives all of core and nn' if killer is None else killer}]")
+            print(lines[-1], flush=True)
+    if options.report is not None:
+        options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
