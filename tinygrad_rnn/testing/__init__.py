@@ -19,15 +19,20 @@ from tinygrad_rnn.testing.report import GradientReport, Mismatch
 from tinygrad_rnn.testing.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from tinygrad_rnn.testing import strategies
+    from tinygrad_rnn.testing import contracts, strategies
+    from tinygrad_rnn.testing.contracts import CellContract, ModuleContract, OpContract
 
 __all__ = [
     "BackwardDiff",
+    "CellContract",
     "GradientReport",
     "Localisation",
     "Mismatch",
+    "ModuleContract",
+    "OpContract",
     "Verdict",
     "assert_gradients",
+    "contracts",
     "diff_backward",
     "gradcheck",
     "gradcheck_external",
@@ -37,7 +42,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import on first use what needs Hypothesis or pytest."""
-    if name == "strategies":
-        return import_module("tinygrad_rnn.testing.strategies")
+    """Import on first use what needs Hypothesis, or the planner."""
+    if name in ("contracts", "strategies"):
+        return import_module(f"tinygrad_rnn.testing.{name}")
+    if name in ("CellContract", "ModuleContract", "OpContract"):
+        return getattr(import_module("tinygrad_rnn.testing.contracts"), name)
     raise AttributeError(f"module 'tinygrad_rnn.testing' has no attribute {name!r}")

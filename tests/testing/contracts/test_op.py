@@ -1,0 +1,127 @@
+"""Every operation keeps the contract, and seeded faults break the test that is named after them."""
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import tinygrad_rnn as tr
+from tests.core.op_samples import NOT_DIFFERENTIABLE, SAMPLES
+from tests.testing.contracts.faulty import HALF_BLIND, NOT_LINEAR, WRONG_TANH
+from tinygrad_rnn import ops
+from tinygrad_rnn.testing.contracts.op import OpContract
+
+TESTS = sorted(name for name in dir(OpContract) if name.startswith("test_"))
+
+
+def contract(op: Any, samples: Any = None, **settings: Any) -> type[OpContract]:
+    """Return the contract of an operation as a class that pytest collects."""
+    body = {"make": lambda self: op, "__module__": __name__} | settings
+    if samples is not None:
+        body["samples"] = lambda self: samples
+    return type(f"Test_{getattr(op, 'name', 'op')}", (OpContract,), body)
+
+
+for _op, _samples in (SAMPLES | NOT_DIFFERENTIABLE).items():
+    # one plain call and the two most unusual ones; tests/core/test_ops.py has them all
+    _few = [_samples[0], *_samples[-2:]] if len(_samples) > 3 else _samples
+    if _op is ops.divide:
+        _few = _samples[:3]  # the last is a / 1.1 a, whose slope is nothing but rounding
+    _whole = {"float32": False} if _op in (ops.astype, ops.item) else {}  # item gives a Value
+    globals()[f"Test_{_op.name}"] = contract(_op, _few, **_whole)
+
+
+class TestMine(OpContract):
+    """An operation of one's own needs no more than this."""
+
+    def make(self) -> Any:
+        return tr.Op(
+            name="swish", symbol="x σ", forward=lambda xp, x: x * xp.sigmoid(x),
+            partials=(lambda xp, y, x: xp.sigmoid(x) + y * (1.0 - xp.sigmoid(x)),),
+        )  # fmt: skip
+
+    def reference(self, *arrays: np.ndarray) -> Any:
+        return arrays[0] / (1 + np.exp(-arrays[0]))
+
+
+class TestOpaque(OpContract):
+    """A rule in plain numpy has one derivative, in reverse mode."""
+
+    scalar = False
+
+    def make(self) -> Any:
+        return tr.Op(name="cube", symbol="x³", forward=lambda xp, x: x**3, vjp=lambda g, y, x: 3 * g * x * x)
+
+    def samples(self) -> Any:
+        return [(lambda op, x: op(x), (np.array([0.5, -1.5]),))]
+
+
+def failing(op: Any, samples: Any = None) -> list[str]:
+    failed = []
+    for name in TESTS:
+        try:
+            getattr(contract(op, samples)(), name)()
+        except pytest.skip.Exception:
+            pass
+        except Exception:
+            failed.append(name)
+    return failed
+
+
+CALL = lambda op, *a: op(*a)  # noqa: E731
+MATRIX = np.array([[0.3, -1.1, 0.7], [2.0, 0.4, -0.6]])
+
+
+class Stateful:
+    """Not an Op: a function with a memory."""
+
+    name, calls = "stateful", 0
+
+    def __call__(self, x: Any) -> Any:
+        Stateful.calls += 1
+        return x * float(Stateful.calls)
+
+
+FAULTS: dict[str, tuple[Any, Any, str]] = {
+    "wrong slope": (WRONG_TANH, None, "test_gradient_is_the_derivative"),
+    "wrong second derivative": (
+        HALF_BLIND, None, "test_second_derivative_is_the_derivative_of_the_gradient",
+    ),
+    "a linear short cut that is none": (NOT_LINEAR, [(CALL, (MATRIX,))], "test_both_modes_agree"),
+    "a rule that is not linear in its cotangent": (
+        tr.Op(name="bad", symbol="b", forward=lambda xp, x: 2.0 * x, transpose=(lambda xp, g, y, x: g * 2.0 + 1.0,)),
+        [(CALL, (MATRIX,))], "test_gradient_is_linear_in_its_cotangent",
+    ),
+    "a memory": (Stateful(), [(CALL, (MATRIX,))], "test_inputs_stay_as_they_are"),
+    "promotes to double": (
+        tr.Op(name="bad", symbol="b", forward=lambda xp, x: x * np.float64(2.0), partials=(lambda xp, y, x: 2.0,)),
+        None, "test_float32_is_near_float64",
+    ),
+    "a wrong value": (
+        replace(ops.square, forward=lambda xp, x: x * x * 0.5, partials=(lambda xp, y, x: x,)),
+        None, "test_value_is_the_reference",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", [what for what in FAULTS if what != "a wrong value"])
+def test_a_fault_is_named_by_the_test_that_fails(what: str) -> None:
+    op, samples, name = FAULTS[what]
+    assert name in failing(op, samples)
+
+
+def test_a_right_operation_fails_none() -> None:
+    assert failing(ops.tanh) == []
+    assert failing(ops.divide) == []
+
+
+def test_a_wrong_value_fails_beside_its_reference() -> None:
+    made = contract(FAULTS["a wrong value"][0], None, reference=lambda self, x: x**2)
+    with pytest.raises(AssertionError, match="sample 0: the value"):
+        made().test_value_is_the_reference()
+
+
+def test_samples_are_asked_for_where_they_cannot_be_made() -> None:
+    with pytest.raises(NotImplementedError, match=r"override samples\(\), it is not elementwise"):
+        contract(ops.matmul)().test_gradient_is_the_derivative()

@@ -1,0 +1,18 @@
+"""Test suites to inherit: subclass one in a test file, say how your thing is made, and pytest runs its tests.
+
+Each test is one property that a right operation, cell or module has, and is named after it, so that the name of the
+test that fails says what is wrong.
+
+Example:
+    >>> import tinygrad_rnn as tr
+    >>> class TestMyCell(tr.testing.CellContract):
+    ...     def make(self, rng):
+    ...         return tr.nn.RNNCell(3, 4, rng=rng)
+    >>> TestMyCell().test_batch_is_the_sum_of_its_examples()
+"""
+
+from tinygrad_rnn.testing.contracts.cell import CellContract
+from tinygrad_rnn.testing.contracts.module import ModuleContract
+from tinygrad_rnn.testing.contracts.op import OpContract
+
+__all__ = ["CellContract", "ModuleContract", "OpContract"]
