@@ -58,7 +58,8 @@ class Problem:
         """Return the problem in which only the outputs of ``alive`` (T, B) steps count."""
 
         def kept(t: int, w: np.ndarray) -> np.ndarray:
-            return w * alive[t].reshape((-1,) + (1,) * (w.ndim - 1))
+            rows: np.ndarray = alive[t].reshape((-1,) + (1,) * (w.ndim - 1))
+            return np.where(rows, w, 0.0)
 
         outputs = [tree_map(partial(kept, t), tree) for t, tree in enumerate(self.weights[0])]
         return replace(self, weights=(outputs, self.weights[1]))

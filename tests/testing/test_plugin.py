@@ -1,0 +1,82 @@
+"""`pytest --gradcheck` in processes of its own: silent and light without the flag, a check of everything with it."""
+
+import os
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+TESTS = """
+import numpy as np
+import tinygrad_rnn as tr
+
+wrong = tr.Op(name="cube", symbol="x", forward=lambda xp, x: x * x * x, partials=(lambda xp, y, x: 3.0 * x,))
+
+def test_values_only_with_a_wrong_rule():
+    x = tr.Tensor([1.0, 2.0], name="x")
+    y = wrong(x).sum()
+    y.backward()
+    assert y.item() == 9.0
+
+def test_a_wrong_rule_under_grad():
+    assert tr.grad(lambda x: wrong(x) * 2.0)(3.0) > 0
+
+def test_right():
+    cell = tr.nn.GRUCell(2, 3, rng=np.random.default_rng(0))
+    net = tr.unroll(cell, np.ones((5, 2, 2)))
+    tr.add_n(*net.each(lambda h: (h * h).sum())).backward()
+    tr.grad(tr.grad(lambda x: tr.ops.tanh(x) ** 3))(0.5)
+
+def test_a_hook_that_clips_on_purpose():
+    x = tr.Tensor([1.0, 2.0])
+    y = x * x
+    y.register_hook(lambda g: np.clip(g, -0.1, 0.1))
+    y.sum().backward()
+"""
+
+
+def run(folder: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", "-p", "no:randomly", *options]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, encoding="utf-8", check=False,
+        env=os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{folder}"} | environment,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "test_theirs.py").write_text(TESTS, encoding="utf-8")
+    return tmp_path
+
+
+def test_without_the_flag_everything_passes(folder: Path) -> None:
+    done = run(folder, "-p", "tinygrad_rnn_pytest", "-q")
+    assert "4 passed" in done.stdout
+    assert "gradcheck" not in done.stdout
+
+
+def test_with_the_flag_a_wrong_rule_fails_whatever_the_test_looked_at(folder: Path) -> None:
+    done = run(folder, "-p", "tinygrad_rnn_pytest", "-q", "--gradcheck")
+    assert "2 failed, 2 passed" in done.stdout
+    assert "gradcheck: leaf 'x' of shape (2,): along a direction its gradient gives" in done.stdout
+    assert "FAILED test_theirs.py::test_a_wrong_rule_under_grad" in done.stdout
+    assert "backward passes compared, 1 left out (more than 20000 nodes, or hooks)" in done.stdout
+
+
+def test_without_the_flag_nothing_heavy_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "test_light.py").write_text(
+        "import sys\ndef test_light():\n    assert 'tinygrad_rnn_pytest' in sys.modules\n"
+        "    assert not {'numpy', 'tinygrad_rnn'} & set(sys.modules)\n", encoding="utf-8",
+    )  # fmt: skip
+    others = ["-p", "no:hypothesispytest", "-p", "no:anyio", "-p", "no:benchmark"]
+    done = run(tmp_path, "-p", "tinygrad_rnn_pytest", *others, "-q")
+    assert "1 passed" in done.stdout, done.stdout
+
+
+def test_it_is_an_entry_point_of_the_package() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    assert project["project"]["entry-points"]["pytest11"] == {"tinygrad_rnn_pytest": "tinygrad_rnn_pytest"}
+    assert project["tool"]["setuptools"]["py-modules"] == ["tinygrad_rnn_pytest"]
