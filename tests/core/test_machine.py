@@ -1,8 +1,15 @@
-"""Random programs on the engine, beside the naive oracle: build, fan out, differentiate, mutate, cut, in any order."""
+"""The whole engine driven at random beside the naive oracle.
 
+Build, fan out, differentiate, mutate, cut, copy, unroll, truncate, compile and replay, in any order and over the same
+leaves: what one of them leaves behind, the next one meets.
+"""
+
+import copy
 import math
+import pickle
 from dataclasses import dataclass
 
+import numpy as np
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
@@ -51,7 +58,17 @@ class EngineBesideOracle(RuleBasedStateMachine):
 
     @initialize(target=leaves, value=numbers)
     def first_leaf(self, value):
-        return self.keep(self.carrier(value), naive.leaf(value))
+        pair = self.closed_over = self.keep(self.carrier(value), naive.leaf(value))
+        self.replay = tr.compile(tr.value_and_grad(self.compiled_function(pair.node), argnums=(0, 1)))
+        return pair
+
+    def number(self, x):
+        """A number as an argument of a transformation over this carrier."""
+        return x if self.carrier is tr.Value else np.asarray(x)
+
+    @staticmethod
+    def compiled_function(w):
+        return lambda x, y: ops.tanh(x * y) + w * x * x
 
     @rule(target=leaves, value=numbers)
     def new_leaf(self, value):
@@ -112,6 +129,67 @@ class EngineBesideOracle(RuleBasedStateMachine):
         with tr.no_grad():
             node = ops.tanh(a.node - b.node)
         return self.keep(node, naive.constant(math.tanh(a.oracle.value - b.oracle.value)))
+
+    @rule(target=leaves, a=leaves, way=st.sampled_from([copy.copy, copy.deepcopy, "pickle"]))
+    def copy_leaf(self, a, way):
+        """A copy has the data and the gradient, and a life of its own; what was made from the leaf does not follow."""
+        node = pickle.loads(pickle.dumps(a.node)) if way == "pickle" else way(a.node)
+        oracle = naive.leaf(a.oracle.value)
+        oracle.grad = a.oracle.grad
+        return self.keep(node, oracle)
+
+    @rule(a=pairs)
+    def copy_result(self, a):
+        if a.node.kind == "op":
+            with pytest.raises(TypeError, match="copying or pickling it would lose its graph"):
+                copy.deepcopy(a.node)
+        elif a.node.kind == "constant":
+            assert (copy.deepcopy(a.node).kind, float(copy.deepcopy(a.node))) == ("constant", float(a.node))
+
+    @rule(
+        target=pairs, w=pairs | leaves, start=pairs | leaves, xs=st.lists(numbers, max_size=6),
+        truncate=st.none() | st.integers(1, 7), lose=st.booleans(),
+    )  # fmt: skip
+    def unroll(self, w, start, xs, truncate, lose):
+        """h_t = tanh(w h_{t-1} + x_t), cut every ``truncate`` steps; ``lose`` hands the start over without its past."""
+        if abs(w.oracle.value) > LARGE**0.5:
+            w = start
+        h, oracle = start.node, start.oracle
+        if lose:
+            h, oracle = tr.detach(h), naive.constant(oracle.value)
+        net = tr.unroll(lambda x, h: ops.tanh(w.node * h + x), xs, state=h, truncate=truncate)
+        for t, x in enumerate(xs):
+            if truncate and t and t % truncate == 0:
+                oracle = naive.constant(oracle.value)
+            inner = naive.add(naive.multiply(w.oracle, oracle), naive.constant(x))
+            oracle = naive.tanh(inner)
+            close(float(net.states[t]), oracle.value)
+        return self.keep(net.final_state, oracle)
+
+    @rule(x=numbers, y=numbers)
+    def replay_compiled(self, x, y):
+        """A plan traced once reads the leaf that it closes over afresh, and touches nobody's gradient."""
+        value, slopes = self.replay(self.number(x), self.number(y))
+        a, b, w = naive.leaf(x), naive.leaf(y), naive.constant(self.closed_over.oracle.value)
+        result = naive.add(naive.tanh(naive.multiply(a, b)), naive.multiply(w, naive.multiply(a, a)))
+        close(float(value), result.value)
+        for got, leaf in zip(slopes, (a, b), strict=True):
+            close(float(got), naive.derivative(result, leaf, {}), abs(self.closed_over.oracle.value))
+
+    @rule(a=pairs | leaves, seed=st.sampled_from([1.0, 0.5]))
+    def differentiate_without_recording(self, a, seed):
+        """A recorded graph is differentiated inside no_grad, too: nothing is recorded, and gradients are the same."""
+        with tr.no_grad():
+            self.differentiate(a, seed)
+
+    @rule(x=leaves, data=st.data())
+    def transform(self, x, data):
+        """``tr.grad`` of a recorded value is one number and leaves every ``.grad`` as it is."""
+        other = data.draw(numbers)
+        got = tr.grad(lambda v: ops.tanh(v * x.node) * v)(self.number(other))
+        v = naive.leaf(other)
+        result = naive.multiply(naive.tanh(naive.multiply(v, naive.constant(x.oracle.value))), v)
+        close(float(got), naive.derivative(result, v, {}), abs(x.oracle.value))
 
     @rule(a=leaves, value=numbers)
     def assign(self, a, value):
