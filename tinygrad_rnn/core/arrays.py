@@ -111,7 +111,10 @@ def real_array(what: str, data: Any, dtype: np.dtype[Any]) -> Any:
     Raises:
         TypeError: it holds anything but real numbers; an imaginary part is not dropped in silence.
     """
-    array = np.array(data)
+    try:
+        array = np.array(data)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{what}: needs an array of real numbers ({error})") from None
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{what}: needs an array of real numbers, got dtype {array.dtype}")
     return array.astype(dtype, copy=False)

@@ -85,16 +85,29 @@ class Op:
         object.__setattr__(self, "differentiable", some)
 
     def __call__(self, *args: Any, **params: Any) -> Any:
-        """Return the recorded node, or a float or array where no argument is a Value or Tensor."""
-        if self.bind is not None:
-            args, params = self.bind(*args, **params)
-        rules = self.partials or self.transpose
-        if isinstance(rules, tuple) and len(rules) != len(args):
-            raise TypeError(f"{self.name}: has rules for {len(rules)} arguments, was called with {len(args)}")
-        for arg in args:
-            if isinstance(arg, Carrier):
-                return arg._apply(self, args, params)
-        return self.plain(*args, **params)
+        """Return the recorded node, or a float or array where no argument is a Value or Tensor.
+
+        Raises:
+            TypeError, ValueError, IndexError: an argument does not fit; the message names the operation.
+        """
+        given = args
+        try:
+            if self.bind is not None:
+                args, params = self.bind(*args, **params)
+            rules = self.partials or self.transpose
+            if isinstance(rules, tuple) and len(rules) != len(args):
+                raise TypeError(
+                    f"{self.name}: has rules for {len(rules)} arguments, was called with {len(args)}"
+                )
+            for arg in args:
+                if isinstance(arg, Carrier):
+                    return arg._apply(self, args, params)
+            return self.plain(*args, **params)
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            named = naming(self.name, error, given)
+            if named is error:
+                raise
+            raise named from error
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"
@@ -153,6 +166,24 @@ class Op:
             if partial == -1.0:
                 return -g
         return xp.weigh(g, partial) if self.guarded else g * partial
+
+
+def naming(name: str, error: Exception, args: tuple[Any, ...]) -> Exception:
+    """Return ``error`` as one whose message has ``name`` in it; Python's and numpy's own know no operation.
+
+    What this package or a user raised on purpose, and what a wrong rule raises, is returned as it is.
+    """
+    text, kinds = str(error), (TypeError, ValueError, IndexError, OverflowError)
+    if type(error) not in kinds and not type(error).__module__.startswith("numpy"):
+        known = (Carrier, np.ndarray, np.generic)
+        fit = all(isinstance(arg, known) and str(getattr(arg, "dtype", "")) != "object" for arg in args)
+        if fit or not isinstance(error, (AttributeError, KeyError)):
+            return error
+        text = f"arguments must be nodes, arrays or numbers, got {', '.join(type(a).__name__ for a in args)}"
+    elif name in text and type(error) in kinds:
+        return error
+    kind = next((k for k in kinds if isinstance(error, k)), TypeError)
+    return kind(text if name in text else f"{name}: {text}")
 
 
 class Call:

@@ -263,6 +263,8 @@ def jvp(fn: Function, primals: Any, tangents: Any) -> tuple[Any, Any]:
     Raises:
         ValueError: structure or shape of a tangent differs from its primal's.
     """
+    if not callable(fn):
+        raise TypeError(f"jvp: fn must be callable, got {type(fn).__name__}")
     primals, tangents = _as_tuples("jvp", primals, tangents)
     nested = _nested()
     nodes, out = _traced("jvp", fn, primals, {}, tuple(range(len(primals))))

@@ -232,7 +232,10 @@ def real_number(what: str, data: Any) -> float:
         )
     if isinstance(data, (bool, np.bool_)) or not isinstance(data, (int, float, np.integer, np.floating)):
         raise TypeError(f"{what} must be a real number, got {type(data).__name__}: {str(data)[:60]}")
-    return float(data)
+    try:
+        return float(data)
+    except OverflowError:
+        raise OverflowError(f"{what}: the integer is too large for a float") from None
 
 
 def lift(data: Any) -> Value:

@@ -18,7 +18,7 @@ from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.nn.initializers import uniform
-from tinygrad_rnn.nn.inputs import carry, float_dtype, positive, real, require_shape, state_parts
+from tinygrad_rnn.nn.inputs import carry, float_dtype, generator, positive, real, require_shape, state_parts
 from tinygrad_rnn.nn.module import Module
 
 PARAMETERS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
@@ -81,7 +81,7 @@ class Cell(Module):
         inputs = positive(f"{who}: input_size", input_size)
         hidden = positive(f"{who}: hidden_size", hidden_size)
         shapes = parameter_shapes(self.gates, inputs, hidden, bias)
-        rng = np.random.default_rng() if rng is None else rng
+        rng = generator(f"{who}: rng", rng)
         leaves = draw_parameters(shapes, 1 / math.sqrt(hidden), rng, float_dtype(f"{who}: dtype", dtype))
         vars(self).update(leaves)
 

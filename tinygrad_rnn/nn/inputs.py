@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -29,10 +30,22 @@ def real(argument: str, item: Any, dtype: np.dtype[Any]) -> Tensor | np.ndarray:
         raise TypeError(
             f"{argument} must be a Tensor or an array, got a Value; stack([...]) makes a Tensor of Values"
         )
-    array = np.asarray(item)
+    array = plain(argument, item)
     if array.dtype.kind not in "fiub":
         raise TypeError(f"{argument} must hold real numbers, got dtype {array.dtype}")
     return array.astype(dtype, copy=False)
+
+
+def plain(argument: str, item: Any) -> np.ndarray:
+    """Return ``item`` as an array, whatever it holds.
+
+    Raises:
+        TypeError: it is a node, or numpy makes no array of it.
+    """
+    try:
+        return np.asarray(item)
+    except (TypeError, ValueError) as error:
+        raise TypeError(f"{argument} must be an array: {error}") from None
 
 
 def carry(item: Tensor | np.ndarray, dtype: np.dtype[Any]) -> Node:
@@ -129,12 +142,26 @@ def positive(argument: str, size: int) -> int:
         raise TypeError(f"{argument} must be an integer, got {type(size).__name__}")
     if size < 1:
         raise ValueError(f"{argument} must be at least 1, got {size}")
+    if size > sys.maxsize:
+        raise ValueError(f"{argument} is larger than any memory")
     return int(size)
+
+
+def generator(argument: str, rng: Any) -> np.random.Generator:
+    """Return ``rng``, or a fresh Generator for None, else raise a TypeError."""
+    if rng is None:
+        return np.random.default_rng()
+    if not isinstance(rng, np.random.Generator):
+        raise TypeError(f"{argument} must be a numpy.random.Generator or None, got {type(rng).__name__}")
+    return rng
 
 
 def float_dtype(argument: str, dtype: Any) -> np.dtype[Any]:
     """Return ``dtype`` as numpy's float32 or float64, else raise a TypeError."""
-    found: np.dtype[Any] = np.dtype(dtype)
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except TypeError:
+        raise TypeError(f"{argument} must be float32 or float64, got {str(dtype)[:60]}") from None
     if found not in (np.dtype(np.float32), np.dtype(np.float64)):
         raise TypeError(f"{argument} must be float32 or float64, got {found}")
     return found

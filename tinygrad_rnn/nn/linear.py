@@ -9,9 +9,8 @@ import numpy as np
 
 from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.core.tensor import Tensor
-from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.cells import affine, draw_parameters
-from tinygrad_rnn.nn.inputs import carry, float_dtype, positive, real, require_indices
+from tinygrad_rnn.nn.inputs import carry, float_dtype, generator, plain, positive, real, require_indices
 from tinygrad_rnn.nn.module import Module
 
 
@@ -48,7 +47,7 @@ class Linear(Module):
             positive("Linear: in_features", in_features),
         )
         shapes = {"weight": (rows, columns), "bias": (rows,) if bias else None}
-        rng = np.random.default_rng() if rng is None else rng
+        rng = generator("Linear: rng", rng)
         leaves = draw_parameters(shapes, 1 / math.sqrt(columns), rng, float_dtype("Linear: dtype", dtype))
         vars(self).update(leaves)
 
@@ -90,7 +89,7 @@ class Embedding(Module):
             positive("Embedding: num_embeddings", num_embeddings),
             positive("Embedding: embedding_dim", embedding_dim),
         )
-        rng = np.random.default_rng() if rng is None else rng
+        rng = generator("Embedding: rng", rng)
         self.weight = Tensor(
             rng.normal(size=shape).astype(float_dtype("Embedding: dtype", dtype)), name="weight"
         )
@@ -102,5 +101,5 @@ class Embedding(Module):
             TypeError: the indices are not integers.
             IndexError: one of them is outside the table; a negative one does not count from the end.
         """
-        given = indices if isinstance(indices, Variable) else np.asarray(indices)
+        given = indices if isinstance(indices, Tensor) else plain("Embedding: indices", indices)
         return self.weight[require_indices("Embedding: indices", given, self.weight.shape[0])]

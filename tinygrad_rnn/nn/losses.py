@@ -18,7 +18,7 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.variable import Variable
-from tinygrad_rnn.nn.inputs import real, require_indices
+from tinygrad_rnn.nn.inputs import plain, real, require_indices
 
 REDUCTIONS = ("mean", "sum", "none")
 
@@ -67,7 +67,7 @@ def cross_entropy(logits: Any, targets: Any, reduction: str = "mean", mask: Any 
         raise ValueError("cross_entropy: logits must have shape (..., K), got ()")
     *batch, classes = logits.shape
     kept = _kept("cross_entropy: mask", mask, tuple(batch))
-    given: Any = targets if isinstance(targets, Variable) else np.asarray(targets)
+    given: Any = targets if isinstance(targets, Variable) else plain("cross_entropy: targets", targets)
     if given.dtype.kind == "f" and given.shape == logits.shape:
         log_p = ops.log_softmax(logits, axis=-1)
         return _reduced(-ops.sum(_cast(given, logits) * log_p, axis=-1), reduction, kept)
@@ -128,6 +128,8 @@ def _cast(targets: Any, like: Any) -> Any:
 
 def _same_shapes(argument: str, predictions: Any, targets: Any) -> tuple[Any, Any]:
     predictions = _node(argument, predictions)
+    if not isinstance(targets, Variable):
+        targets = real(argument, targets, predictions.dtype)
     if np.shape(targets) != predictions.shape:
         raise ValueError(
             f"{argument} must have the shape of the predictions {predictions.shape}, got {np.shape(targets)}"
@@ -139,7 +141,7 @@ def _kept(argument: str, mask: Any, items: tuple[int, ...]) -> Any:
     """The mask with as many axes as the items; None for no mask."""
     if mask is None:
         return None
-    mask = mask if isinstance(mask, Variable) else np.asarray(mask)
+    mask = mask if isinstance(mask, Variable) else plain(argument, mask)
     if mask.dtype != np.bool_:
         raise TypeError(f"{argument} must be booleans, got dtype {mask.dtype}")
     if mask.shape != items[: len(mask.shape)]:

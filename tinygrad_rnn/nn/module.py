@@ -199,6 +199,8 @@ def _replaced(item: Any, replacements: dict[int, Any], memo: dict[int, Any]) -> 
 
 def _matched(who: str, own: Mapping[str, Node], given: Mapping[str, Any]) -> dict[str, Node]:
     """``given`` checked against ``own``: nodes as they are, arrays as constants of the parameter's dtype."""
+    if not isinstance(given, Mapping):
+        raise TypeError(f"{who}: needs a dict of arrays by parameter name, got {type(given).__name__}")
     missing = [name for name in own if name not in given]
     extra = [name for name in given if name not in own]
     if missing or extra:

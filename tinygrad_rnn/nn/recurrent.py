@@ -27,6 +27,8 @@ from tinygrad_rnn.nn.cells import (
 from tinygrad_rnn.nn.inputs import (
     carry,
     float_dtype,
+    generator,
+    plain,
     positive,
     real,
     require_indices,
@@ -74,7 +76,7 @@ class Recurrent(Module):
         self.hidden_size = positive(f"{who}: hidden_size", hidden_size)
         self.num_layers = positive(f"{who}: num_layers", num_layers)
         self.bidirectional, self.dropout = bool(bidirectional), float(dropout)
-        rng = np.random.default_rng() if rng is None else rng
+        rng = generator(f"{who}: rng", rng)
         kind = float_dtype(f"{who}: dtype", dtype)
         for layer in range(self.num_layers):
             width = self.input_size if layer == 0 else self.hidden_size * self.directions
@@ -184,7 +186,7 @@ class Recurrent(Module):
         who = f"{type(self).__name__}: lengths"
         if not batch:
             raise ValueError(f"{who} need x of shape (T, B, I={self.input_size}), got {shape}")
-        given = lengths if isinstance(lengths, Tensor) else np.asarray(lengths)
+        given = lengths if isinstance(lengths, Tensor) else plain(who, lengths)
         given = require_indices(who, given, shape[0] + 1, ValueError)
         require_shape(who, given.shape, batch)
         return given if isinstance(given, Tensor) else given.astype(np.intp)

@@ -7,7 +7,7 @@ mode over this graph, and truncating it means cutting edges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from tinygrad_rnn.core.graph import RECORDING, recording
 from tinygrad_rnn.core.op import Carrier
 from tinygrad_rnn.core.tree import flatten, tree_map, unflatten
 from tinygrad_rnn.core.value import Value
+from tinygrad_rnn.nn.inputs import plain
 
 Cell = Callable[[Any, Any], Any]
 
@@ -112,10 +113,11 @@ def unroll(
     if not callable(cell):
         raise TypeError(f"unroll: cell must be callable as cell(x_t, state), got {type(cell).__name__}")
     _check_truncate(truncate)
-    items: Any = inputs if isinstance(inputs, (Carrier, np.ndarray)) else list(inputs)
+    items = _items(inputs)
     steps = len(items)
     state = _initial(cell, items) if state is None else state
     state = _as_nodes(state, lambda part: f"{part}_init", _parts(state))
+    _require_nodes(state)
     alive = _alive(lengths, steps, state)
     outer, initial = RECORDING.get().scope, state
     scopes = [(*outer, f"t={t}") for t in range(steps)]
@@ -144,6 +146,38 @@ def _step(cell: Cell, t: int, item: Any, state: Any, mask: Any) -> tuple[Any, An
     new = _as_nodes(new, lambda part: f"{part}_{t}", _parts(state))
     _same_kind(new, state, t)
     return x, _named(output, f"y_{t}") if own_output else _first(new), new, state
+
+
+def _items(inputs: Any) -> Any:
+    """Return the inputs as something that has a length and an item for each step."""
+    if isinstance(inputs, (Carrier, np.ndarray)):
+        if not inputs.shape:  # type: ignore[union-attr]
+            raise TypeError("unroll: inputs must be T items or have shape (T, ...), got a single number")
+        return inputs
+    if isinstance(inputs, (str, bytes, Mapping)):
+        raise TypeError(f"unroll: inputs must be T items or an array (T, ...), got {type(inputs).__name__}")
+    try:
+        return list(inputs)
+    except TypeError:
+        raise TypeError(
+            f"unroll: inputs must be T items or an array (T, ...), got {type(inputs).__name__}"
+        ) from None
+
+
+def _require_nodes(state: Any) -> None:
+    for path, leaf in flatten(state):
+        if not isinstance(leaf, Carrier):
+            raise TypeError(
+                f"unroll: state{path} must be a node, a number or an array, got {type(leaf).__name__}"
+            )
+
+
+def _constant(x: Any, name: str) -> Any:
+    """Return the constant node that ``x`` becomes in the network under ``name``."""
+    try:
+        return constant(x, name=name)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise type(error)(f"unroll: {name}: {error}") from None
 
 
 def _check_truncate(truncate: Any) -> None:
@@ -190,7 +224,7 @@ def _as_nodes(tree: Any, name: Callable[[str], str], parts: list[str]) -> Any:
 def _named(x: Any, name: str) -> Any:
     """Return ``x`` as a node that has a name: its own, or ``name``."""
     if isinstance(x, (int, float, np.ndarray, np.number)) and not isinstance(x, bool):
-        return constant(x, name=name)
+        return _constant(x, name)
     if isinstance(x, Carrier) and not x.name:  # type: ignore[attr-defined]
         x.name = name  # type: ignore[attr-defined]
     return x
@@ -203,13 +237,13 @@ def _input(item: Any, like: Any, name: str) -> Any:
     if isinstance(item, (dict, list, tuple)) and any(isinstance(x, Carrier) for _, x in flatten(item)):
         return unflatten(item, iter([_named(x, f"{name}{path}") for path, x in flatten(item)]))
     if isinstance(like, Value):
-        array = np.asarray(item)
+        array = plain(f"unroll: {name}", item)
         if array.ndim == 0:
-            return constant(array.item(), name=name)
+            return _constant(array.item(), name)
         return unflatten(
             array.tolist(), iter([constant(float(x), name=f"{name}{p}") for p, x in flatten(array.tolist())])
         )
-    return constant(np.asarray(item), name=name)
+    return _constant(plain(f"unroll: {name}", item), name)
 
 
 def _returned(result: Any, state: Any, t: int) -> tuple[Any, Any]:
@@ -272,10 +306,12 @@ def _alive(lengths: Any, steps: int, state: Any) -> Callable[[int], Any]:
     leaves = [x for _, x in flatten(state)]
     if any(isinstance(x, Value) or not x.shape for x in leaves):
         raise TypeError("unroll: lengths need states that are Tensors with the batch as first axis")
-    if isinstance(lengths, Carrier):
-        return lambda t: ops.greater(lengths, t)
-    array = np.asarray(lengths)
     batch = leaves[0].shape[0]
+    if isinstance(lengths, Carrier):
+        if lengths.shape != (batch,):  # type: ignore[attr-defined]
+            raise ValueError(f"unroll: lengths must have shape ({batch},), got {lengths.shape}")  # type: ignore[attr-defined]
+        return lambda t: ops.greater(lengths, t)
+    array = plain("unroll: lengths", lengths)
     if array.dtype.kind not in "iu" or array.shape != (batch,):
         raise ValueError(
             f"unroll: lengths must be {batch} integers, got {array.dtype} of shape {array.shape}"

@@ -5,18 +5,37 @@ They take nodes or arrays, as the primitives do, and carry numpy's names and arg
 
 from __future__ import annotations
 
+import functools
 import operator
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_rnn.core.op import Carrier
+from tinygrad_rnn.core.op import Carrier, naming
 from tinygrad_rnn.core.primitives.elementwise import multiply, sqrt, square, sum_of_products
 from tinygrad_rnn.core.primitives.indexing import getitem
 from tinygrad_rnn.core.primitives.products import einsum, matmul
 from tinygrad_rnn.core.primitives.reductions import mean
 from tinygrad_rnn.core.primitives.shaping import concatenate, reshape, transpose
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def _named(function: F) -> F:
+    """Return ``function`` such that an error of Python's or numpy's own names it."""
+
+    @functools.wraps(function)
+    def called(*args: Any, **params: Any) -> Any:
+        try:
+            return function(*args, **params)
+        except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
+            named = naming(function.__name__, error, args)
+            if named is error:
+                raise
+            raise named from error
+
+    return called  # type: ignore[return-value]
 
 
 def _axis(name: str, axis: Any, ndim: int) -> int:
@@ -26,6 +45,7 @@ def _axis(name: str, axis: Any, ndim: int) -> int:
     return k % ndim
 
 
+@_named
 def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     """Return x with two axes exchanged."""
     ndim = len(x.shape)
@@ -35,6 +55,7 @@ def swapaxes(x: Any, axis1: int, axis2: int) -> Any:
     return transpose(x, tuple(order))
 
 
+@_named
 def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     """Return x with axes moved from ``source`` to ``destination`` (integers or sequences of them)."""
     ndim = len(x.shape)
@@ -50,6 +71,7 @@ def moveaxis(x: Any, source: Any, destination: Any) -> Any:
     return transpose(x, tuple(order))
 
 
+@_named
 def expand_dims(x: Any, axis: Any) -> Any:
     """Return x with a new axis of length 1 at each place of ``axis`` in the result."""
     places = axis if isinstance(axis, (tuple, list)) else (axis,)
@@ -59,6 +81,7 @@ def expand_dims(x: Any, axis: Any) -> Any:
     return reshape(x, tuple(1 if i in at else next(rest) for i in range(ndim)))
 
 
+@_named
 def squeeze(x: Any, axis: Any = None) -> Any:
     """Return x without its axes of length 1, or without those named."""
     ndim = len(x.shape)
@@ -71,11 +94,13 @@ def squeeze(x: Any, axis: Any = None) -> Any:
     return reshape(x, tuple(n for i, n in enumerate(x.shape) if i not in gone))
 
 
+@_named
 def ravel(x: Any) -> Any:
     """Return the entries of x in C order along one axis."""
     return reshape(x, (-1,))
 
 
+@_named
 def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     """Return the parts of x along ``axis``: equal sections, or cut before the indices given."""
     k = _axis("split", axis, len(x.shape))
@@ -94,6 +119,7 @@ def split(x: Any, indices_or_sections: Any, axis: int = 0) -> list[Any]:
     return [getitem(x, (*key, slice(a, b))) for a, b in edges]
 
 
+@_named
 def take(x: Any, indices: Any, axis: Any = None) -> Any:
     """Return the entries of x at ``indices`` along ``axis`` (of the flattened array when None)."""
     if axis is None:
@@ -101,6 +127,7 @@ def take(x: Any, indices: Any, axis: Any = None) -> Any:
     return getitem(x, ((slice(None),) * _axis("take", axis, len(x.shape)) + (indices,)))
 
 
+@_named
 def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
     """Return x with each entry along ``axis`` repeated ``repeats`` times (one number, or one per entry)."""
     source = ravel(x) if axis is None else x
@@ -108,6 +135,7 @@ def repeat(x: Any, repeats: Any, axis: Any = None) -> Any:
     return take(source, np.repeat(np.arange(source.shape[k]), repeats), k)
 
 
+@_named
 def dot(a: Any, b: Any) -> Any:
     """Return numpy's dot of two arrays, or of two lists of Values their sum of products as one node.
 
@@ -129,6 +157,7 @@ def dot(a: Any, b: Any) -> Any:
     return einsum(f"{left}z,{right[:-1]}z{right[-1]}->{left}{right}", a, b)
 
 
+@_named
 def inner(a: Any, b: Any) -> Any:
     """Return the sum of products over the last axes of a and b."""
     if not np.shape(a) or not np.shape(b):
@@ -136,11 +165,13 @@ def inner(a: Any, b: Any) -> Any:
     return tensordot(a, b, axes=(-1, -1))
 
 
+@_named
 def outer(a: Any, b: Any) -> Any:
     """Return the matrix of all products of entries of a and b, both flattened."""
     return multiply(reshape(a, (-1, 1)), reshape(b, (1, -1)))
 
 
+@_named
 def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     """Return the sum of products over the paired ``axes``: a number of axes, or a pair of (lists of) axes."""
     if isinstance(axes, (int, np.integer)):
@@ -160,17 +191,20 @@ def tensordot(a: Any, b: Any, axes: Any = 2) -> Any:
     return reshape(matmul(left, right), shape)
 
 
+@_named
 def vstack(arrays: Sequence[Any]) -> Any:
     """Return arrays joined along the first axis, vectors as rows."""
     return concatenate([x if len(x.shape) > 1 else reshape(x, (1, -1)) for x in arrays], axis=0)
 
 
+@_named
 def hstack(arrays: Sequence[Any]) -> Any:
     """Return arrays joined along the second axis, vectors along their only one."""
     items = [x if len(x.shape) > 0 else reshape(x, (1,)) for x in arrays]
     return concatenate(items, axis=0 if len(items[0].shape) == 1 else 1)
 
 
+@_named
 def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """Return the mean squared distance from the mean over ``axis``, with n - ddof in the denominator."""
     centered = x - mean(x, axis=axis, keepdims=True)
@@ -179,6 +213,7 @@ def var(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> An
     return squares * float(n / (n - ddof)) if ddof else squares
 
 
+@_named
 def std(x: Any, axis: Any = None, ddof: float = 0, keepdims: bool = False) -> Any:
     """Return the square root of ``var``; like sqrt it has an infinite derivative at 0, so 0 times it stays 0."""
     return sqrt(var(x, axis=axis, ddof=ddof, keepdims=keepdims))

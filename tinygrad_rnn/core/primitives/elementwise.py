@@ -268,11 +268,21 @@ where = Op(
     guarded=True,
     doc="a where c is true, else b; the branch that was not taken gets exactly 0",
 )
+
+
+def _unless_nan(xp: Any, x: Any, low: Any, high: Any) -> Any:
+    """Return x, or the bound that is nan: no comparison with it is true, and x would pass as if there were none."""
+    known = xp.equal(low, low)
+    return xp.where(xp.logical_and(known, xp.equal(high, high)), x, xp.where(known, high, low))
+
+
 clip = Op(
     name="clip",
     symbol="clip",
     forward=lambda xp, x, low, high: xp.where(
-        xp.less(high, low), high, xp.where(xp.less(x, low), low, xp.where(xp.greater(x, high), high, x))
+        xp.less(high, low),
+        high,
+        xp.where(xp.less(x, low), low, xp.where(xp.greater(x, high), high, _unless_nan(xp, x, low, high))),
     ),
     partials=(
         lambda xp, y, x, low, high: xp.where(
