@@ -1,5 +1,6 @@
 # make demo   train a small network on real text and draw it; leaves its results in demo/
 # make test   formatting, lint, types, import layers, every test, the doctests and the README
+# make stress random graphs, many processes, arguments that do not fit, for some minutes; NIGHTLY=1 for some hours
 # make bench  speed, and which faults gradient checkers catch, beside others: HIPS autograd, JAX, PyTorch, ...
 #
 # Everything lives in .venv; a stamp file for each installed set keeps a second run quick.
@@ -18,7 +19,7 @@ ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 MKL_NUM_THREADS=1
 WORKERS ?= 2
 HYPOTHESIS_PROFILE ?= ci
 
-.PHONY: help demo test bench
+.PHONY: help demo test stress bench
 
 help:
 	@sed -n 's/^# \(make .*\)/\1/p' $(firstword $(MAKEFILE_LIST))
@@ -33,6 +34,9 @@ test: $(VENV)/.installed-test
 	$(BIN)/lint-imports
 	$(ONE_THREAD) PYTHONWARNDEFAULTENCODING=1 HYPOTHESIS_PROFILE=$(HYPOTHESIS_PROFILE) \
 		$(BIN)/python -m pytest -q -n $(WORKERS)
+
+stress: $(VENV)/.installed-test
+	$(ONE_THREAD) NIGHTLY=$(NIGHTLY) $(BIN)/python -m pytest -q -n $(WORKERS) tests/stress
 
 bench: $(VENV)/.installed-bench
 	$(ONE_THREAD) $(BIN)/python -m pytest -q tests/benchmarks

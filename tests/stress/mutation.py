@@ -1,31 +1,34 @@
 """How many of 300 small faults in core and nn do the tests of the faulty module itself notice?
 
-    python tests/stress/mutation.py [--count 300] [--seed 0] [--report survivors.txt]
+    python tests/stress/mutation.py [--count 300] [--seed 0] [--workers 2] [--elsewhere]
 
 Why a driver of our own: the rules of our operations are lambdas at module level, and mutmut 3 changes function bodies
 only; cosmic-ray changes the working tree in place and knows one test command, not one for each module. This one works
-in a copy, one process at a time, and is niced.
+in copies, gives way to others, and counts CPU time, so that a busy machine makes no difference.
 
-A mutant is killed if its tests fail or take ten times as long as they do without it (at least a minute). What the
-module's own tests let through is then tried against all tests of core and nn, to tell what is untested from what is
-tested elsewhere.
+A mutant is killed if its tests fail, or take 150 seconds of CPU. What the module's own tests let through can then be
+tried against all tests of core and nn, to tell what is untested from what is tested elsewhere.
 """
 
 import argparse
+import itertools
 import os
+import queue
 import random
+import resource
 import shutil
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.stress.mutants import Mutant, mutants  # noqa: E402
+from tests.stress.mutants import Mutant, compiles, mutants  # noqa: E402
 
 # A module's own tests, the quickest first. What is not listed: the file of the same name in tests/nn or tests/core.
 OWN = {
@@ -57,6 +60,7 @@ OWN = {
     "nn/recurrent": "../nn/recurrent",
     "nn/unroll": "../nn/unroll ../nn/recurrent",
 }
+SECONDS = 150  # of CPU for the tests of one module: ten times what they take
 LEFT_OUT = ("core/__init__.py", "core/errors.py")
 ELSEWHERE = ["tests/core", "tests/nn", "tests/testing"]
 
@@ -75,7 +79,7 @@ def own_tests(path: str) -> list[str]:
 
 
 def sample(count: int, seed: int) -> list[Mutant]:
-    """Return ``count`` mutants of core and nn, drawn without replacement, in the order of the files."""
+    """Return ``count`` mutants of core and nn, drawn without replacement."""
     package = ROOT / "tinygrad_rnn"
     found = []
     for file in sorted(file for layer in ("core", "nn") for file in (package / layer).rglob("*.py")):
@@ -83,8 +87,9 @@ def sample(count: int, seed: int) -> list[Mutant]:
         if name not in LEFT_OUT:
             found += mutants(name, file.read_text(encoding="utf-8"))
     print(f"{len(found)} mutants in core and nn, {count} drawn with seed {seed}", flush=True)
-    drawn = random.Random(seed).sample(found, min(count, len(found)))
-    return sorted(drawn, key=lambda m: (m.path, m.start, m.new))
+    random.Random(seed).shuffle(found)
+    good = (m for m in found if compiles(m.applied((package / m.path).read_text(encoding="utf-8"))))
+    return list(itertools.islice(good, count))
 
 
 class Copy:
@@ -95,47 +100,64 @@ class Copy:
         skip = shutil.ignore_patterns("__pycache__", ".*", "*.egg-info")
         for name in ("tinygrad_rnn", "tests"):
             shutil.copytree(ROOT / name, folder / name, ignore=skip)
-        shutil.copy(ROOT / "pyproject.toml", folder)
-        shutil.copy(ROOT / "README.md", folder)
+        for name in ("pyproject.toml", "README.md", "tinygrad_rnn_pytest.py"):
+            shutil.copy(ROOT / name, folder)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "ci"}
         self.environment = os.environ | threads | own
 
-    def passes(self, files: Iterable[str], limit: float) -> tuple[bool, str]:
+    def passes(self, files: Iterable[str], seconds: int = SECONDS) -> tuple[bool, str]:
         """Return whether the tests pass, and the first that does not."""
         command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "--tb=no"]
-        try:
-            run = subprocess.run(
-                [*command, "-m", "not slow", *files], cwd=self.folder, env=self.environment, timeout=limit,
-                capture_output=True, text=True, encoding="utf-8", check=False,
-            )  # fmt: skip
-        except subprocess.TimeoutExpired:
-            return False, "timeout"
+        run = subprocess.run(
+            [*command, "-m", "not slow", *files], cwd=self.folder, env=self.environment, check=False,
+            preexec_fn=partial(_limit, seconds), capture_output=True, text=True, encoding="utf-8",
+        )  # fmt: skip
         failed = [line for line in run.stdout.splitlines() if line.startswith(("FAILED", "ERROR"))]
         return run.returncode == 0, failed[0].split(" ")[1] if failed else f"exit code {run.returncode}"
 
-    def killer(self, mutant: Mutant, files: list[str], limit: float) -> str | None:
+    def killer(self, mutant: Mutant, files: Iterable[str], seconds: int = SECONDS) -> str | None:
         """Return the test that notices the fault, None if none does."""
         file = self.folder / "tinygrad_rnn" / mutant.path
         source = file.read_text(encoding="utf-8")
         file.write_text(mutant.applied(source), encoding="utf-8")
         try:
-            passed, failed = self.passes(files, limit)
+            passed, failed = self.passes(files, seconds)
         finally:
             file.write_text(source, encoding="utf-8")
         return None if passed else failed
 
 
-def limits(copy: Copy, paths: Iterable[str]) -> dict[str, float]:
-    """Return how long the tests of each module may take; they must pass where there is no fault."""
-    found = {}
-    for path in paths:
-        start = time.perf_counter()
-        passed, failed = copy.passes(own_tests(path), 600)
+def _limit(seconds: int) -> None:
+    """In the child: give way to others, and end what has run into an endless loop."""
+    os.nice(10)
+    resource.setrlimit(resource.RLIMIT_CPU, (seconds, seconds))
+
+
+def killers(drawn: list[Mutant], workers: int, *, elsewhere: bool = False) -> dict[Mutant, str | None]:
+    """Return for each mutant the test that notices it, of its module's own or of all."""
+    with tempfile.TemporaryDirectory() as folder:
+        copies = [Copy(Path(folder, str(worker))) for worker in range(workers)]
+        free: queue.SimpleQueue[Copy] = queue.SimpleQueue()
+        for copy in copies:
+            free.put(copy)
+
+        def tried(mutant: Mutant) -> tuple[Mutant, str | None]:
+            copy = free.get()
+            try:
+                killer = copy.killer(
+                    mutant, *((ELSEWHERE, 10 * SECONDS) if elsewhere else (own_tests(mutant.path),))
+                )
+            finally:
+                free.put(copy)
+            print(f"{'SURVIVED' if killer is None else 'killed'} {mutant}  [{killer}]", flush=True)
+            return mutant, killer
+
+        passed, failed = copies[0].passes(["tests/core", "tests/nn"], 10 * SECONDS)
         if not passed:
-            raise SystemExit(f"the tests of {path} fail without a fault: {failed}")
-        found[path] = max(60.0, 10 * (time.perf_counter() - start))
-    return found
+            raise SystemExit(f"the tests fail without a fault: {failed}")
+        with ThreadPoolExecutor(workers) as pool:
+            return dict(pool.map(tried, drawn))
 
 
 def main() -> None:
@@ -143,26 +165,19 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="how many seeded faults of core and nn the tests notice")
     parser.add_argument("--count", type=int, default=300)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--report", type=Path, help="also write the survivors into this file")
+    parser.add_argument("--workers", type=int, default=1)
+    parser.add_argument(
+        "--elsewhere", action="store_true", help="try survivors against all tests of core and nn"
+    )
     options = parser.parse_args()
-    os.nice(10)
     drawn = sample(options.count, options.seed)
-    with tempfile.TemporaryDirectory() as folder:
-        copy = Copy(Path(folder))
-        allowed = limits(copy, sorted({m.path for m in drawn}))
-        alive = []
-        for number, mutant in enumerate(drawn, 1):
-            killer = copy.killer(mutant, own_tests(mutant.path), allowed[mutant.path])
-            alive += [mutant] if killer is None else []
-            print(f"{number:4} {'SURVIVED' if killer is None else 'killed'} {mutant}  [{killer}]", flush=True)
-        print(f"\n{len(drawn) - len(alive)} of {len(drawn)} killed by their module's own tests")
-        lines = []
-        for mutant in alive:
-            killer = copy.killer(mutant, ELSEWHERE, 600)
-            lines.append(f"{mutant}  [{'survives all of core and nn' if killer is None else killer}]")
-            print(lines[-1], flush=True)
-    if options.report is not None:
-        options.report.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    found = killers(drawn, options.workers)
+    alive = [mutant for mutant in drawn if found[mutant] is None]
+    print(f"\n{len(drawn) - len(alive)} of {len(drawn)} killed by their module's own tests; alive are")
+    print("\n".join(map(str, alive)))
+    if options.elsewhere and alive:
+        print("\nthose against all tests of core and nn:")
+        killers(alive, options.workers, elsewhere=True)
 
 
 if __name__ == "__main__":

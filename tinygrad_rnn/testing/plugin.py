@@ -67,7 +67,12 @@ class GradcheckEverything:
         return found
 
 
-def compare(pairs: Sequence[tuple[Node, Any]], found: dict[Node, Any], leaves: Sequence[Node]) -> None:
+def compare(
+    pairs: Sequence[tuple[Node, Any]],
+    found: dict[Node, Any],
+    leaves: Sequence[Node],
+    tolerance: float = TOLERANCE,
+) -> None:
     """Hold the gradient of each leaf, along one direction, against the tangents of the outputs.
 
     Raises:
@@ -82,8 +87,8 @@ def compare(pairs: Sequence[tuple[Node, Any]], found: dict[Node, Any], leaves: S
         terms = np.asarray(found.get(leaf, 0.0)) * direction
         got, expected = float(np.sum(terms)), float(sum(np.sum(s) for s in slopes))
         scale = float(np.sum(np.abs(terms))) + float(sum(np.sum(np.abs(s)) for s in slopes))
-        tolerance = max(TOLERANCE, *(1e3 * float(np.finfo(y.dtype).eps) for y, _ in pairs))
-        if np.isfinite(expected) and not abs(got - expected) <= tolerance * scale:
+        allowed = scale * max(tolerance, *(1e3 * float(np.finfo(y.dtype).eps) for y, _ in pairs))
+        if np.isfinite(expected) and not abs(got - expected) <= allowed:
             name = f"leaf {leaf.name!r}" if leaf.name else f"leaf number {place}"
             raise AssertionError(
                 f"gradcheck: {name} of shape {leaf.shape}: along a direction its gradient gives {got:.12g}, the "
