@@ -53,3 +53,13 @@ def test_a_rule_that_returns_zero_where_it_saturates_is_not_excused():
 @pytest.mark.parametrize("x", np.linspace(6, 22, 9))
 def test_the_verdict_does_not_depend_on_the_draw(x):
     assert all(gradcheck(ops.tanh, x, rng=default_rng(seed)).ok for seed in range(20))
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_contributions_that_cancel_may_leave_their_rounding(seed):
+    """d (x / 1.1 x) / dx is 0: what is left of its two contributions is their rounding, whatever the draw."""
+    x = default_rng(seed).normal(size=20)
+    assert gradcheck(lambda x: x / (x * 1.1), x, rng=default_rng(seed)).ok
+    limit = allowed_for(lambda x: (x / (x * 1.1)).sum(), x)
+    assert limit >= ALLOWED * 1e-16
+    assert limit <= ALLOWED * 1e-15 / np.min(np.abs(x))

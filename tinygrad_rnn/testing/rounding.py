@@ -23,11 +23,28 @@ _COMPARES_ITS_RESULT = (ops.max, ops.min)  # to move y would undo the ties that 
 
 
 def spread(output: Node, cotangent: Any, leaf: Node, gradient: Any, rng: np.random.Generator) -> float:
-    """Return ``ALLOWED`` times the largest distance by which any entry of the leaf's ``gradient`` moves."""
+    """Return ``ALLOWED`` times the largest distance by which any entry of the leaf's ``gradient`` moves.
+
+    Where the contributions of its uses cancel it may move by the rounding of each, whether or not three draws show it.
+    """
     nodes = Graph.of(output).nodes
-    samples = [_moved_pass(nodes, output, cotangent, rng).get(leaf, 0.0) for _ in range(PASSES)]
-    distance = max(float(np.max(np.abs(np.asarray(g, dtype=float) - gradient), initial=0.0)) for g in samples)
+    passes = [_moved_pass(nodes, output, cotangent, rng) for _ in range(PASSES)]
+    samples = [np.asarray(found.get(leaf, 0.0), dtype=float) for found in passes]
+    distance = max(float(np.max(np.abs(g - gradient), initial=0.0)) for g in samples)
+    distance = max(distance, _EPS * _uncancelled(nodes, passes[0], leaf))
     return ALLOWED * distance if np.isfinite(distance) else 0.0
+
+
+def _uncancelled(nodes: tuple[Node, ...], found: dict[Node, Any], leaf: Node) -> float:
+    """Return the largest entry of the sum of the magnitudes of what the uses of ``leaf`` contribute."""
+    total: Any = 0.0
+    for node in nodes:
+        if node in found and any(parent is leaf for parent in node.parents):
+            g = found[node]
+            for parent, c in zip(node.parents, node._local_vjp(g), strict=True):
+                if parent is leaf and c is not None:
+                    total = total + np.abs(np.asarray(c, dtype=float))
+    return float(np.max(total, initial=0.0))
 
 
 def _moved_pass(
