@@ -58,6 +58,7 @@ def test_there_are_notebooks() -> None:
         "03_vanishing_and_exploding_gradients.ipynb",
         "04_truncated_bptt_and_rtrl.ipynb",
         "05_why_lstm_and_gru_remember.ipynb",
+        "06_find_the_bug.ipynb",
     ]
 
 
