@@ -14,7 +14,7 @@ def allowed_for(fn, x):
     leaf = tr.Tensor(np.asarray(x, dtype=float))
     y = fn(leaf)
     y.backward()
-    return spread(y, None, leaf, leaf.grad, default_rng(0))
+    return spread(y, None, leaf, default_rng(0))
 
 
 @pytest.mark.parametrize("x", [3.0, 8.0, 12.0, 18.0])
@@ -25,7 +25,10 @@ def test_a_saturated_tanh_may_be_off_by_what_its_rounded_value_costs(x):
 
 
 def test_a_well_conditioned_gradient_is_allowed_next_to_nothing():
-    assert allowed_for(lambda x: (x * x * 3.0).sum(), [1.0, -2.0]) <= ALLOWED * 1e-14
+    four_ulps = (
+        4 * 12 * 2.3e-16
+    )  # one for each operation that the gradient -12 comes through, and one for itself
+    assert allowed_for(lambda x: (x * x * 3.0).sum(), [1.0, -2.0]) <= ALLOWED * 1.3 * four_ulps
     assert allowed_for(lambda x: x * 0.0, 5.0) == 0.0
 
 
@@ -60,6 +63,8 @@ def test_contributions_that_cancel_may_leave_their_rounding(seed):
     """d (x / 1.1 x) / dx is 0: what is left of its two contributions is their rounding, whatever the draw."""
     x = default_rng(seed).normal(size=20)
     assert gradcheck(lambda x: x / (x * 1.1), x, rng=default_rng(seed)).ok
+    assert gradcheck(lambda x: ops.tanh(x) / (ops.tanh(x) * 1.1), x, rng=default_rng(seed)).ok
+    assert gradcheck(lambda x: ops.tanh(x) - ops.sinh(x) / ops.cosh(x), x, rng=default_rng(seed)).ok
     limit = allowed_for(lambda x: (x / (x * 1.1)).sum(), x)
     assert limit >= ALLOWED * 1e-16
-    assert limit <= ALLOWED * 1e-15 / np.min(np.abs(x))
+    assert limit <= ALLOWED * 3e-15 / np.min(np.abs(x))

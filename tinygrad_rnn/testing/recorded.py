@@ -64,9 +64,8 @@ class RecordedComparison(Comparison):
 
     def rounding(self, number: int, row: Any, leaf: int) -> float:
         """Return the spread of the gradient over passes in which every stored value is moved by one ulp."""
-        node, gradient = self.nodes[number], self.gradient(number, row)[leaf]
-        seed = row if node.shape else float(row)
-        return rounding.spread(node, seed, self.leaves[leaf], gradient, self.rng)
+        node = self.nodes[number]
+        return rounding.spread(node, row if node.shape else float(row), self.leaves[leaf], self.rng)
 
     @property
     def uncertainty(self) -> float:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.autodiff import Ledger
+from tinygrad_rnn.core.autodiff import local_vjp
 from tinygrad_rnn.core.graph import Graph, Node
 from tinygrad_rnn.core.variable import Variable
 
@@ -22,46 +22,57 @@ _EPS = float(np.finfo(np.float64).eps)
 _COMPARES_ITS_RESULT = (ops.max, ops.min)  # to move y would undo the ties that their rules look for
 
 
-def spread(output: Node, cotangent: Any, leaf: Node, gradient: Any, rng: np.random.Generator) -> float:
-    """Return ``ALLOWED`` times the largest distance by which any entry of the leaf's ``gradient`` moves.
+def spread(output: Node, cotangent: Any, leaf: Node, rng: np.random.Generator) -> float:
+    """Return ``ALLOWED`` times the largest distance by which any entry of the leaf's gradient moves.
 
     Where the contributions of its uses cancel it may move by the rounding of each, whether or not three draws show it.
     """
     nodes = Graph.of(output).nodes
-    passes = [_moved_pass(nodes, output, cotangent, rng) for _ in range(PASSES)]
-    samples = [np.asarray(found.get(leaf, 0.0), dtype=float) for found in passes]
-    distance = max(float(np.max(np.abs(g - gradient), initial=0.0)) for g in samples)
-    distance = max(distance, _EPS * _uncancelled(nodes, passes[0], leaf))
+    still, sizes = _moved_pass(nodes, output, cotangent, None)
+    samples = [_moved_pass(nodes, output, cotangent, rng)[0].get(leaf, 0.0) for _ in range(PASSES)]
+    distance = max(float(np.max(np.abs(g - still.get(leaf, 0.0)), initial=0.0)) for g in samples)
+    distance = max(distance, _EPS * float(np.max(sizes.get(leaf, 0.0), initial=0.0)))
     return ALLOWED * distance if np.isfinite(distance) else 0.0
 
 
-def _uncancelled(nodes: tuple[Node, ...], found: dict[Node, Any], leaf: Node) -> float:
-    """Return the largest entry of the sum of the magnitudes of what the uses of ``leaf`` contribute."""
-    total: Any = 0.0
-    for node in nodes:
-        if node in found and any(parent is leaf for parent in node.parents):
-            g = found[node]
-            for parent, c in zip(node.parents, node._local_vjp(g), strict=True):
-                if parent is leaf and c is not None:
-                    total = total + np.abs(np.asarray(c, dtype=float))
-    return float(np.max(total, initial=0.0))
-
-
 def _moved_pass(
-    nodes: tuple[Node, ...], output: Node, cotangent: Any, rng: np.random.Generator
-) -> dict[Node, Any]:
-    ledger = Ledger()
-    found = ledger.sums
-    ledger.add(output, output._seed(cotangent))
+    nodes: tuple[Node, ...], output: Node, cotangent: Any, rng: np.random.Generator | None
+) -> tuple[dict[Node, Any], dict[Node, Any]]:
+    """Return each node's moved cotangent (without ``rng`` it is not moved), and what its contributions amount to.
+
+    It adds up by itself, so that a wrong accumulation of the engine is not taken for rounding. A sum whose terms cancel
+    is moved by what their last places amount to: that is what is left of it.
+    """
+    seed = np.asarray(output._seed(cotangent), dtype=float)
+    sums: dict[Node, Any] = {output: seed}
+    sizes: dict[Node, Any] = {output: np.abs(seed)}
     with np.errstate(all="ignore"):
         for node in reversed(nodes):
-            g = found.get(node)
+            g = sums.get(node)
             if g is None:
                 continue
-            found[node] = g = node._run_hooks(node._admit(_moved(g, rng)))
-            if node._call.pull is not None:
-                node._call.pull(_stand_in(node, rng), g, found, ledger)
-    return found
+            moved = g if rng is None else g + _ulp(g, sizes[node]) * _signs(g, rng)
+            g = node._run_hooks(node._admit(moved))
+            sums[node] = np.asarray(g, dtype=float)
+            if node._call.op is None or not node._call.active:
+                continue
+            for parent, c in zip(
+                node._parents, local_vjp(node if rng is None else _stand_in(node, rng), g), strict=True
+            ):
+                if c is not None:
+                    c = np.asarray(c, dtype=float)
+                    sums[parent] = c if parent not in sums else sums[parent] + c
+                    sizes[parent] = np.abs(c) + sizes.get(parent, 0.0)
+    return sums, sizes
+
+
+def _ulp(total: Any, size: Any) -> Any:
+    """Return one unit in the last place of a sum; of one that cancelled, about three of its terms.
+
+    Each term was rounded a few times, and what is left of them is a whole number of such units: a move by one could
+    undo it.
+    """
+    return _EPS * np.where(2.0 * np.abs(total) >= size, np.abs(total), 2.9 * size)
 
 
 def _stand_in(node: Node, rng: np.random.Generator) -> Node:
@@ -78,4 +89,8 @@ def _stand_in(node: Node, rng: np.random.Generator) -> Node:
 
 
 def _moved(data: Any, rng: np.random.Generator) -> Any:
-    return np.asarray(data * (1.0 + _EPS * rng.choice([-1.0, 1.0], np.shape(data))))
+    return np.asarray(data * (1.0 + _EPS * _signs(data, rng)))
+
+
+def _signs(data: Any, rng: np.random.Generator) -> Any:
+    return rng.choice([-1.0, 1.0], np.shape(data))
