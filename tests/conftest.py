@@ -3,6 +3,7 @@
 dev      the default at a desk: few examples, a database of past failures
 ci       `make test`: the same examples in every run, so a red build is red again
 nightly  many random examples
+seek     ci without shrinking: whether a test fails is all that is asked
 
 And a summary that says so when pages could not be tried in a browser.
 """
@@ -10,7 +11,7 @@ And a summary that says so when pages could not be tried in a browser.
 import os
 from typing import Any
 
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.browser import UNTESTED
 
@@ -25,6 +26,7 @@ settings.register_profile(
     database=None,
     suppress_health_check=slow_is_fine,
 )
+settings.register_profile("seek", settings.get_profile("ci"), phases=[Phase.explicit, Phase.generate])
 settings.register_profile("nightly", max_examples=1000, deadline=None, suppress_health_check=slow_is_fine)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 

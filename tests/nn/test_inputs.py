@@ -36,6 +36,10 @@ def test_settings(kind: Any, options: dict[str, Any], message: str | None) -> No
     ("call", "error", "message"),
     [
         (lambda: tr.nn.RNNCell(2, 10**400), ValueError, "RNNCell: hidden_size is larger than any memory"),
+        (lambda: tr.nn.Embedding(0, 3), ValueError, "^Embedding: num_embeddings must be at least 1, got 0"),
+        (lambda: tr.nn.Embedding(3, 0), ValueError, "^Embedding: embedding_dim must be at least 1, got 0"),
+        (lambda: tr.nn.Linear(0, 3), ValueError, "^Linear: in_features must be at least 1, got 0"),
+        (lambda: tr.nn.Linear(3, 0), ValueError, "^Linear: out_features must be at least 1, got 0"),
         (lambda: CELL(RAGGED), TypeError, "RNNCell: x must be an array: "),
         (lambda: tr.nn.Embedding(3, 2)(RAGGED), TypeError, "Embedding: indices must be an array: "),
         (lambda: tr.nn.Embedding(3, 2)(tr.Value(1.0)), TypeError, "Embedding: indices must be an array: a Value"),

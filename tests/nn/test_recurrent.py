@@ -356,3 +356,12 @@ def test_a_wrong_argument_is_named_before_any_node_is_made(call, error, message)
 def test_a_stack_that_cannot_be_says_what_is_legal(build, error, message):
     with pytest.raises(error, match=message):
         build()
+
+
+def test_dropout_lies_in_the_layer_whose_outputs_it_drops():
+    net = tr.nn.RNN(2, 3, num_layers=3, dropout=0.5, rng=np.random.default_rng(0))
+    run = net.unroll(np.ones((2, 1, 2)), rng=np.random.default_rng(1))
+    draws = [
+        node.scope for node in tr.Graph.of(*run.outputs) if node.op is not None and node.op.name == "random"
+    ]
+    assert sorted(draws) == [(f"layer {layer}", f"t={t}") for layer in (0, 1) for t in (0, 1)]

@@ -152,4 +152,4 @@ class _Places:
         elif isinstance(node.value, (int, float)):
             yield self._whole(node, repr(node.value + 1))
         elif isinstance(node.value, str) and node.value:
-            yield self._whole(node, repr(f"XX{node.value}"))
+            yield self._whole(node, repr(f"XX{node.value[1:]}"))  # no part of which a search would find

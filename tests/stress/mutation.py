@@ -103,7 +103,7 @@ class Copy:
         for name in ("pyproject.toml", "README.md", "tinygrad_rnn_pytest.py"):
             shutil.copy(ROOT / name, folder)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
-        own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "ci"}
+        own = {"PYTHONPATH": str(folder), "PYTHONDONTWRITEBYTECODE": "1", "HYPOTHESIS_PROFILE": "seek"}
         self.environment = os.environ | threads | own
 
     def passes(self, files: Iterable[str], seconds: int = SECONDS) -> tuple[bool, str]:
