@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 NIGHTLY = os.environ.get("NIGHTLY", "") not in ("", "0")
-LINES = pytest.StashKey[list[str]]()
+LINE = "a line of the table"  # travels from a worker process in its test's report
 settings.register_profile(
     "stress",
     max_examples=50_000 if NIGHTLY else 1000,
@@ -39,12 +39,14 @@ def size() -> Size:
 @pytest.fixture
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Take a line for the table."""
-    lines: list[str] = request.config.stash.setdefault(LINES, [])
-    return lines.append
+    return lambda line: request.node.user_properties.append((LINE, line))
 
 
-def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
-    lines = config.stash.get(LINES, [])
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    done = [
+        r for kind in ("passed", "failed") for r in terminalreporter.stats.get(kind, []) if r.when == "call"
+    ]
+    lines = [line for report in done for name, line in report.user_properties if name == LINE]
     if lines:
         terminalreporter.section("nightly" if NIGHTLY else "stress")
         for line in lines:

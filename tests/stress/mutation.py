@@ -56,7 +56,8 @@ OWN = {
     "machine",
     "nn/__init__": "../nn/module",
     "nn/cells": "../nn/cells ../nn/recurrent ../nn/unroll",
-    "nn/inputs": "../nn/cells ../nn/linear ../nn/recurrent ../nn/losses ../nn/module",
+    "nn/linear": "../nn/linear ../nn/inputs",
+    "nn/inputs": "../nn/inputs ../nn/cells ../nn/linear ../nn/recurrent ../nn/losses ../nn/module",
     "nn/recurrent": "../nn/recurrent",
     "nn/unroll": "../nn/unroll ../nn/recurrent",
 }
