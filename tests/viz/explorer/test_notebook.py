@@ -23,3 +23,25 @@ def test_so_does_a_large_one_whose_payload_is_compressed(page, tmp_path):
     frame = shown(page, tmp_path, loss)
     frame.locator("g.node").first.wait_for()
     assert f"{len(tr.Graph.of(loss)):,} nodes" in frame.locator("body").inner_text()
+
+
+def test_a_frame_that_is_shown_later_fits_its_graph(page, tmp_path):
+    frame = tr.explore(scalar_rnn(3))._repr_html_()
+    (tmp_path / "later.html").write_text(
+        f'<div id="cell" style="display:none">{frame}</div>', encoding="utf-8"
+    )
+    page.goto((tmp_path / "later.html").as_uri())
+    inner = page.frames[1]
+    for _ in range(500):  # what is not shown is never painted, so playwright's own waiting would not end
+        if inner.evaluate("document.documentElement.dataset.ready") == "yes":
+            break
+        page.wait_for_timeout(20)
+    page.evaluate("document.getElementById('cell').style.display = 'block'")
+    inner.wait_for_function(
+        """() => {
+          const stage = document.getElementById("stage").getBoundingClientRect();
+          const graph = document.querySelector("svg.picture g.camera").getBoundingClientRect();
+          return stage.width > 300 && graph.width > 0.3 * stage.width && graph.left >= stage.left - 1
+            && graph.right <= stage.right + 1 && graph.bottom <= stage.bottom + 1;
+        }"""
+    )

@@ -6,6 +6,7 @@ const Camera = (() => {
   const MOVE = 180; // milliseconds
   const FOOT = 44; // pixels at the bottom, where the legend stands
   const DRAG = 4; // pixels until a press becomes a drag
+  const HIDDEN = 40; // pixels: a smaller stage is not on show yet, as in a notebook that lays its frames out later
 
   const still = () => matchMedia("(prefers-reduced-motion: reduce)").matches;
 
@@ -13,6 +14,8 @@ const Camera = (() => {
     let at = { x: 0, y: 0, k: 1 };
     let bounds = { x: 0, y: 0, w: 1, h: 1 };
     let running = 0;
+    let moved = false; // whether the graph was moved since it was opened on a stage that is on show
+    let openedIn = { w: 0, h: 0 };
     const listeners = [];
     const paint = Dom.perFrame(() => {
       group.setAttribute("transform", `translate(${at.x.toFixed(2)} ${at.y.toFixed(2)}) scale(${at.k.toFixed(5)})`);
@@ -23,9 +26,10 @@ const Camera = (() => {
     const least = () => Math.min(1, 0.5 * wholeScale());
     const wholeScale = () => Math.min(size().w / bounds.w, (size().h - FOOT) / bounds.h);
 
-    function put(x, y, k) { running += 1; at = { x, y, k }; paint(); }
+    function put(x, y, k) { running += 1; moved = true; at = { x, y, k }; paint(); }
 
     function glide(x, y, k) {
+      moved = true;
       if (still()) { put(x, y, k); return; }
       const [from, mine, begun] = [at, ++running, performance.now()];
       const frame = (now) => {
@@ -60,11 +64,21 @@ const Camera = (() => {
       // A new graph: whole if it can be read so, else at its beginning.
       open(area) {
         bounds = area;
+        openedIn = size();
         const k = Math.min(1.4, wholeScale());
-        if (k * LINE >= 1.25 * READABLE) return frame(bounds, k, put);
-        const { w, h } = size();
+        const { h } = openedIn;
         const legible = Math.max((1.7 * READABLE) / LINE, Math.min(1, h / bounds.h));
-        return put(12 - bounds.x * legible, Math.min(h / 2 - (bounds.y + bounds.h / 2) * legible, h), legible);
+        if (k * LINE >= 1.25 * READABLE) frame(bounds, k, put);
+        else put(12 - bounds.x * legible, Math.min(h / 2 - (bounds.y + bounds.h / 2) * legible, h), legible);
+        moved = false;
+      },
+      // The stage has another size: open again what nobody has moved, or nobody could see. Returns whether it did.
+      resized() {
+        const { w, h } = size();
+        if (Math.min(w, h) < HIDDEN || (w === openedIn.w && h === openedIn.h)) return false;
+        if (moved && Math.min(openedIn.w, openedIn.h) >= HIDDEN) return false;
+        camera.open(bounds);
+        return true;
       },
       // Bring a box into view, if it is not, without zooming further out.
       show(box) {

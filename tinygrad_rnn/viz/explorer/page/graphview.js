@@ -17,7 +17,10 @@ const GraphView = (() => {
 
     const cull = () => { if (current) Culling.update(current, camera.area()); };
     camera.onMove(cull);
-    addEventListener("resize", cull);
+    new ResizeObserver(() => {
+      if (current && camera.resized()) onOpen();
+      cull();
+    }).observe(stage);
 
     async function open(key) {
       const view = model.payload.views.find((candidate) => candidate.key === key);
