@@ -105,9 +105,12 @@ class Op:
             return self.plain(*args, **params)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             named = naming(self.name, error, given)
-            if named is error:
-                raise
-            raise named from error
+            try:
+                if named is error:
+                    raise
+                raise named from error
+            finally:
+                del named  # its traceback holds this frame, and with it the graph
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"

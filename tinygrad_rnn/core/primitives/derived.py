@@ -31,9 +31,12 @@ def _named(function: F) -> F:
             return function(*args, **params)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
             named = naming(function.__name__, error, args)
-            if named is error:
-                raise
-            raise named from error
+            try:
+                if named is error:
+                    raise
+                raise named from error
+            finally:
+                del named  # its traceback holds this frame
 
     return called  # type: ignore[return-value]
 
