@@ -47,8 +47,14 @@ def divide(a, b):
     return Number(a.value / b.value, (a, b), (1 / b.value, -a.value / b.value**2))
 
 
+def _sech2(x):
+    """1 / cosh(x)^2; written so that it does not overflow, as cosh does beyond 710."""
+    e = math.exp(-2 * abs(x))
+    return 4 * e / (1 + e) ** 2
+
+
 def tanh(a):
-    return Number(math.tanh(a.value), (a,), (1 / math.cosh(a.value) ** 2,))
+    return Number(math.tanh(a.value), (a,), (_sech2(a.value),))
 
 
 def sin(a):
@@ -57,7 +63,7 @@ def sin(a):
 
 def sigmoid(a):
     y = 0.5 * (1 + math.tanh(a.value / 2))
-    return Number(y, (a,), (0.25 / math.cosh(a.value / 2) ** 2,))
+    return Number(y, (a,), (0.25 * _sech2(a.value / 2),))
 
 
 def relu(a):
