@@ -109,14 +109,19 @@ def test_memory_does_not_grow_with_the_sequence(name: str) -> None:
 
     steps(2)
     nodes, carried = live_nodes(), online.carried
-    tracemalloc.start()
-    try:
-        steps(20)
+
+    def growth() -> int:
         gc.collect()  # empties Python's free lists of small objects, too
         size = tracemalloc.get_traced_memory()[0]
         steps(150)
         gc.collect()
-        assert tracemalloc.get_traced_memory()[0] < size + SLACK
+        return tracemalloc.get_traced_memory()[0] - size
+
+    tracemalloc.start()
+    try:
+        steps(20)
+        # What steps leave behind grows in each round; what other threads of the test run hold does not.
+        assert min(growth() for _ in range(3)) < SLACK
     finally:
         tracemalloc.stop()
     assert (live_nodes(), online.carried) == (nodes, carried)
