@@ -19,13 +19,6 @@ import tinygrad_rnn as tr
 from tests.oracles import naive
 from tinygrad_rnn import ops
 
-UNARY = {
-    "tanh": naive.tanh, "sin": naive.sin, "sigmoid": naive.sigmoid, "relu": naive.relu, "abs": naive.absolute,
-}  # fmt: skip
-BINARY = {
-    "add": naive.add, "subtract": naive.subtract, "multiply": naive.multiply, "divide": naive.divide,
-    "maximum": naive.maximum,
-}  # fmt: skip
 LARGE = 100.0  # results are kept below it, so that the oracle's formulas neither overflow nor lose all digits
 # ties, kinks and zeros belong to the game; so do a few numbers that mean nothing
 numbers = st.sampled_from([0.0, 1.0, -1.0, 2.0, 0.5, -0.25]) | st.floats(-3, 3, width=32)
@@ -78,25 +71,25 @@ class EngineBesideOracle(RuleBasedStateMachine):
     def use_leaf(self, a):
         return a
 
-    @rule(target=pairs, name=st.sampled_from(sorted(UNARY)), a=pairs)
+    @rule(target=pairs, name=st.sampled_from(sorted(naive.UNARY)), a=pairs)
     def apply_one(self, name, a):
         if abs(a.oracle.value) > LARGE:
             name = "sin"
-        return self.keep(getattr(ops, name)(a.node), UNARY[name](a.oracle))
+        return self.keep(getattr(ops, name)(a.node), naive.UNARY[name](a.oracle))
 
-    @rule(target=pairs, name=st.sampled_from(sorted(BINARY)), a=pairs | leaves, b=pairs | leaves)
+    @rule(target=pairs, name=st.sampled_from(sorted(naive.BINARY)), a=pairs | leaves, b=pairs | leaves)
     def combine(self, name, a, b):
         if name == "divide" and abs(b.oracle.value) < 0.1:
             name = "multiply"
         if name == "multiply" and abs(a.oracle.value * b.oracle.value) > LARGE:
             name = "subtract"
-        return self.keep(getattr(ops, name)(a.node, b.node), BINARY[name](a.oracle, b.oracle))
+        return self.keep(getattr(ops, name)(a.node, b.node), naive.BINARY[name](a.oracle, b.oracle))
 
     @rule(target=pairs, name=st.sampled_from(["add", "multiply"]), a=pairs | leaves)
     def with_itself(self, name, a):
         if abs(a.oracle.value) > LARGE**0.5:
             name = "subtract"
-        return self.keep(getattr(ops, name)(a.node, a.node), BINARY[name](a.oracle, a.oracle))
+        return self.keep(getattr(ops, name)(a.node, a.node), naive.BINARY[name](a.oracle, a.oracle))
 
     @rule(target=pairs, a=pairs | leaves, number=numbers)
     def with_a_number(self, a, number):

@@ -129,3 +129,13 @@ def assign(x, value):
         if not node.stale:
             node.stale = True
             waiting.extend(node.users)
+
+
+# by the names of the operations
+UNARY = {
+    "tanh": tanh, "sin": sin, "sigmoid": sigmoid, "relu": relu, "abs": absolute,
+}  # fmt: skip
+BINARY = {
+    "add": add, "subtract": subtract, "multiply": multiply, "divide": divide,
+    "maximum": maximum,
+}  # fmt: skip

@@ -18,14 +18,7 @@ from tinygrad_rnn.testing.strategies import Program, programs
 from tinygrad_rnn.testing.strategies.programs import DIGIT, _accepted, _pruned
 from tinygrad_rnn.testing.strategies.steps import RECIPES
 
-UNARY = {
-    "tanh": naive.tanh, "sin": naive.sin, "sigmoid": naive.sigmoid, "relu": naive.relu, "abs": naive.absolute,
-}  # fmt: skip
-BINARY = {
-    "add": naive.add, "subtract": naive.subtract, "multiply": naive.multiply, "divide": naive.divide,
-    "maximum": naive.maximum,
-}  # fmt: skip
-NAMES = [*UNARY, *BINARY]
+NAMES = [*naive.UNARY, *naive.BINARY]
 KINKS = np.array([0.0, 1.0, -1.0, 0.5, 2.0])
 TOLERANCE = 1e-10
 
@@ -44,12 +37,12 @@ def scalar_graph(rng: np.random.Generator) -> tuple[list[Any], list[naive.Number
         if abs(numbers[a].value) + abs(numbers[b].value) > 30:
             name = "tanh"
         made.append(f"{name}({a}, {b})")
-        if name in UNARY:
+        if name in naive.UNARY:
             nodes.append(getattr(ops, name)(nodes[a]))
-            numbers.append(UNARY[name](numbers[a]))
+            numbers.append(naive.UNARY[name](numbers[a]))
         else:
             nodes.append(getattr(ops, name)(nodes[a], nodes[b]))
-            numbers.append(BINARY[name](numbers[a], numbers[b]))
+            numbers.append(naive.BINARY[name](numbers[a], numbers[b]))
     return nodes, numbers, made
 
 

@@ -67,17 +67,6 @@ def some_of(name: str, value: Any, legal: Collection[str]) -> tuple[str, ...]:
     return tuple(one_of(f"{name}: each", item, legal) for item in value)
 
 
-def float_dtype(name: str, value: Any) -> np.dtype[Any]:
-    """Return ``value`` as float32 or float64, else raise a TypeError."""
-    try:
-        dtype: np.dtype[Any] = np.dtype(value)
-    except TypeError:
-        raise TypeError(f"{name} must be float32 or float64, got {value!r}") from None
-    if dtype not in (np.dtype(np.float32), np.dtype(np.float64)):
-        raise TypeError(f"{name} must be float32 or float64, got {dtype}")
-    return dtype
-
-
 def extent(name: str, value: Any) -> tuple[int, ...]:
     """Return ``value`` as a shape, else raise a TypeError or ValueError."""
     if isinstance(value, (int, np.integer)) and not isinstance(value, bool):

@@ -11,6 +11,7 @@ from hypothesis.extra import numpy as hnp
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tinygrad_rnn.core.tensor import Tensor
+from tinygrad_rnn.nn.inputs import float_dtype
 from tinygrad_rnn.testing.strategies import arguments as check
 
 DOMAIN = (-3.0, 3.0)
@@ -71,7 +72,7 @@ def arrays(
         domain: where the entries lie.
         kinks: as in :func:`numbers`.
     """
-    kind = check.float_dtype("arrays: dtype", dtype)
+    kind = float_dtype("arrays: dtype", dtype)
     if shape is None:
         shape = hnp.array_shapes(min_dims=0, max_dims=3, min_side=0, max_side=3)
     elif not isinstance(shape, SearchStrategy):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tinygrad_rnn import nn
+from tinygrad_rnn.nn.inputs import float_dtype
 from tinygrad_rnn.testing.strategies import arguments as check
 from tinygrad_rnn.testing.strategies.arrays import DOMAIN, arrays
 
@@ -43,7 +44,7 @@ def cells(
     names = check.some_of("cells: kinds", kinds, CELLS)
     inputs = check.whole("cells: max_inputs", max_inputs, 1)
     hidden = check.whole("cells: max_hidden", max_hidden, 1)
-    kind = check.float_dtype("cells: dtype", dtype)
+    kind = float_dtype("cells: dtype", dtype)
     if not len(gains):
         raise ValueError("cells: gains must not be empty")
     return st.builds(
