@@ -10,7 +10,7 @@ import tinygrad_rnn as tr
 from tests.plan.agreement import assert_replays, assert_same
 from tinygrad_rnn import ops
 from tinygrad_rnn.core.carriers import plain
-from tinygrad_rnn.core.tensor import random
+from tinygrad_rnn.core.draws import random
 from tinygrad_rnn.core.tree import flatten, tree_map
 from tinygrad_rnn.plan.compiled import PLANS, compile
 from tinygrad_rnn.train.rules import AdagradRule, AdamRule, RMSpropRule, SGDRule

@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.draws import RANDOM
 from tinygrad_rnn.core.errors import TraceError
 from tinygrad_rnn.core.graph import RECORDING, Graph, recording, refuse_stale
 from tinygrad_rnn.core.namespaces import NUMPY, below_peak
 from tinygrad_rnn.core.op import CONSTANT, LEAF, Op
-from tinygrad_rnn.core.tensor import RANDOM
 from tinygrad_rnn.core.value import Value
 
 

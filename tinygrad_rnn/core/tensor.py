@@ -16,7 +16,7 @@ from tinygrad_rnn.core.namespaces import NUMPY
 from tinygrad_rnn.core.numpy_functions import FUNCTIONS, UFUNCS, refusal
 from tinygrad_rnn.core.op import CONSTANT, LEAF, NO_PARAMS, Call, Carrier, Op
 from tinygrad_rnn.core.promotion import array_beside, dtype_beside
-from tinygrad_rnn.core.variable import MIXED, Variable, recorded
+from tinygrad_rnn.core.variable import MIXED, Variable, method_of, operator_of, recorded
 
 
 class Tensor(Variable):
@@ -378,54 +378,11 @@ def lift(data: Any, others: tuple[Any, ...] = ()) -> Variable:
     return Tensor._new(taken_in("operand", data, leaf=False), CONSTANT)  # type: ignore[no-any-return]
 
 
-def random(generator: np.random.Generator, shape: tuple[int, ...], dtype: Any = np.float64) -> Tensor:
-    """Return uniform draws from [0, 1) as a node without parents, which no replay may fold or share.
-
-    Raises:
-        TypeError: ``generator`` is not a ``numpy.random.Generator``.
-    """
-    if not isinstance(generator, np.random.Generator):
-        raise TypeError(f"random: needs a numpy.random.Generator, got {type(generator).__name__}")
-    params: dict[str, Any] = {"generator": generator, "shape": tuple(shape), "dtype": str(np.dtype(dtype))}
-    draws = RECORDING.get().draws
-    before = generator.bit_generator.state
-    data = frozen(_draw(NUMPY, **params))
-    node: Tensor = Tensor._new(data, Call(RANDOM, params, active=False))
-    if draws is not None:  # an example to trace with; the replay makes the draw
-        generator.bit_generator.state = before
-        draws.append(node)
-    return node
-
-
-def _draw(xp: Any, generator: np.random.Generator, shape: tuple[int, ...], dtype: str) -> Any:
-    return np.asarray(generator.random(shape, dtype=np.dtype(dtype).type))
-
-
-RANDOM = Op(name="random", symbol="rand", forward=_draw, doc="uniform draws from [0, 1); no derivative")
-
-
-def _relation(op: Op, swap: bool = False) -> Any:
-    def operator(self: Tensor, other: Any) -> Any:
-        if not self._takes(other):
-            return NotImplemented
-        return self._apply(op, (self, other), {})
-
-    return operator
-
-
 for _name, _op in {
     "lt": ops.less, "le": ops.less_equal, "gt": ops.greater, "ge": ops.greater_equal,
     "eq": ops.equal, "ne": ops.not_equal, "and": ops.logical_and, "or": ops.logical_or,
 }.items():  # fmt: skip
-    setattr(Tensor, f"__{_name}__", _relation(_op))
-
-
-def _method(function: Any) -> Any:
-    def method(self: Tensor, *args: Any, **kwargs: Any) -> Any:
-        return function(self, *args, **kwargs)
-
-    method.__doc__ = f"Return {function.doc}." if isinstance(function, Op) else function.__doc__
-    return method
+    setattr(Tensor, f"__{_name}__", operator_of(_op))
 
 
 METHODS = {
@@ -436,4 +393,4 @@ METHODS = {
     )
 } | {"flatten": ops.ravel, "copy": ops.alias}  # fmt: skip
 for _name, _function in METHODS.items():
-    setattr(Tensor, _name, _method(_function))
+    setattr(Tensor, _name, method_of(_function, _name))

@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import local_vjp, pullback
+from tinygrad_rnn.core.copying import reduced
 from tinygrad_rnn.core.effects import refuse_effect, refuse_gradient
 from tinygrad_rnn.core.errors import GraphCycleError, GraphMutationError, TraceError
 from tinygrad_rnn.core.graph import RECORDING, next_stamp, refuse_reading
@@ -246,20 +247,10 @@ class Variable(Carrier):
         return self._new(self._data, CONSTANT, name=self.name)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        refuse_reading(self, "copying or pickling a node")
-        if self._call.op is not None:
-            raise TypeError(
-                f"{self._title()} is the result of operation {self._call.op.name!r}: copying or pickling it would "
-                "lose its graph. Copy its .data, or the leaves (parameters), and run the forward pass again"
-            )
-        if isinstance(self._note, Note) and self._note.hooks:
-            raise TypeError(
-                f"{self._title()} has hooks, which are not copied or pickled; register them on the copy"
-            )
-        return _restore, (type(self), self.kind, self._raw(), self.name, self._grad)
+        return reduced(self)
 
     def __copy__(self) -> Any:
-        kind, args = self.__reduce_ex__(2)
+        kind, args = reduced(self)
         return kind(*args)
 
     def __bool__(self) -> bool:
@@ -364,16 +355,9 @@ def recorded(op: Op, nodes: tuple[Any, ...], params: Mapping[str, Any]) -> Any:
     return carrier._record(op, nodes, params)
 
 
-def _restore(cls: type[Variable], kind: str, data: Any, name: str, grad: Any) -> Any:
-    if isinstance(data, np.ndarray):
-        data = data.copy()
-        data.flags.writeable = False
-    node = cls._new(data, LEAF if kind == "leaf" else CONSTANT, name=name)
-    node._grad = grad.copy() if isinstance(grad, np.ndarray) else grad
-    return node
+def operator_of(op: Op, swap: bool = False) -> Callable[[Any, Any], Any]:
+    """Return the method behind an operator such as ``+``, or ``swap`` behind its reflected form."""
 
-
-def _binary(op: Op, swap: bool) -> Callable[[Any, Any], Any]:
     def operator(self: Any, other: Any) -> Any:
         if not self._takes(other):
             return NotImplemented
@@ -382,12 +366,14 @@ def _binary(op: Op, swap: bool) -> Callable[[Any, Any], Any]:
     return operator
 
 
-def _unary(op: Any) -> Callable[..., Any]:
-    def method(self: Any, *args: Any, **params: Any) -> Any:
-        return op(self, *args, **params)
+def method_of(function: Any, name: str) -> Callable[..., Any]:
+    """Return the method that calls an operation, or a function over nodes, with the node itself in front."""
 
-    method.__name__ = method.__qualname__ = op.name
-    method.__doc__ = f"Return {op.doc}."
+    def method(self: Any, *args: Any, **params: Any) -> Any:
+        return function(self, *args, **params)
+
+    method.__name__ = method.__qualname__ = name
+    method.__doc__ = f"Return {function.doc}." if isinstance(function, Op) else function.__doc__
     return method
 
 
@@ -404,7 +390,7 @@ UNARY_METHODS = (
 )  # fmt: skip
 
 for _name, _op in OPERATORS.items():
-    setattr(Variable, f"__{_name}__", _binary(_op, swap=False))
-    setattr(Variable, f"__r{_name}__", _binary(_op, swap=True))
+    setattr(Variable, f"__{_name}__", operator_of(_op))
+    setattr(Variable, f"__r{_name}__", operator_of(_op, swap=True))
 for _op in UNARY_METHODS:
-    setattr(Variable, _op.name, _unary(_op))
+    setattr(Variable, _op.name, method_of(_op, _op.name))

@@ -12,8 +12,9 @@ import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
+from tinygrad_rnn.core.draws import random
 from tinygrad_rnn.core.graph import Node, scope
-from tinygrad_rnn.core.tensor import Tensor, random
+from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.nn.cells import (
     PARAMETERS,
     Cell,

@@ -7,7 +7,7 @@ import pytest
 
 import tinygrad_rnn as tr
 from tinygrad_rnn import ops
-from tinygrad_rnn.core.tensor import random
+from tinygrad_rnn.core.draws import random
 from tinygrad_rnn.plan.compiled import compile
 from tinygrad_rnn.plan.recording.garbage import uncollected
 from tinygrad_rnn.plan.recording.trace import trace

@@ -8,7 +8,7 @@ import pytest
 import tinygrad_rnn as tr
 from tests.plan.agreement import assert_same
 from tinygrad_rnn import ops
-from tinygrad_rnn.core.tensor import random
+from tinygrad_rnn.core.draws import random
 from tinygrad_rnn.plan.compiled import compile
 
 X = np.array([0.3, -0.2, 0.7])

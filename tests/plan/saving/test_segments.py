@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 import tinygrad_rnn as tr
 from tests.plan.programs import SHAPES, STEPS, arrays, run_tensors, total
 from tinygrad_rnn import ops
-from tinygrad_rnn.core.tensor import random
+from tinygrad_rnn.core.draws import random
 from tinygrad_rnn.plan.checking.reference import values
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.plan.program import ASSEMBLE

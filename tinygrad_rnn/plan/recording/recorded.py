@@ -10,9 +10,9 @@ from typing import Any, cast
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.draws import RANDOM
 from tinygrad_rnn.core.graph import Node, refuse_reading
 from tinygrad_rnn.core.op import LEAF, NO_PARAMS
-from tinygrad_rnn.core.tensor import RANDOM
 from tinygrad_rnn.plan.program import Item, Program
 
 _INDEXED = (ops.getitem, ops.scatter_add)
