@@ -33,6 +33,7 @@ KNOWN = {
     "forgotten": (V, 0 * V, {"of": "argument 1"}, "no gradient arrives"),
     "initial state": (V, 0 * V, {"of": "argument 0['h0']"}, "the initial state is forgotten"),
     "clipped": (V, np.clip(V, -0.2, 0.2), {}, "clipped at 0.2"),
+    "all of it clipped": (V, 0.01 * np.sign(V), {}, "clipped at 0.01"),
     "one entry": (STEPS, STEPS + np.eye(6, 3, -2) * [1, 0, 0], {}, "only index 2 of axis 0 is wrong"),
     "one of five": (V, V * [1, 1, 1 + 1e-8, 1, 1], {}, "1 of 5 entries are wrong"),
 }  # fmt: skip
@@ -48,6 +49,7 @@ UNKNOWN = {
     "nothing wrong": (M, M.copy()),
     "no pattern": (M, RNG.normal(size=(4, 4))),
     "two numbers have some ratio": (np.array(0.37), np.array(1.13)),
+    "one number among zeros": (np.array([0.0, 0.37, 0.0]), np.array([0.0, 1.13, 0.0])),
     "nan": (M, M * np.nan),
     "empty": (np.zeros((0, 3)), np.zeros((0, 3))),
     "expected zero": (np.zeros(3), np.ones(3)),

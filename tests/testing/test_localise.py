@@ -125,6 +125,25 @@ def test_a_fault_between_the_rules_blames_no_rule(name):
     assert "no rule is wrong by itself" in str(found)
 
 
+def test_the_hook_that_changes_a_cotangent_is_named():
+    said = "a hook on {} changes the cotangent: a factor is wrong: got is 2 times expected"
+    assert said.format("node 1") in str(localise(_hooked, np.array([0.3, -0.8])))
+    w = tr.Tensor(np.array([0.3, -0.8]))
+    w.register_hook(lambda g: 2.0 * g)
+    w.register_hook(lambda g: None)
+    assert said.format("argument 0") in str(localise(lambda w: (w * w).sum(), w))
+    assert str(localise(_hooked, np.array([0.3, -0.8]))).count("no rule is wrong by itself") == 1
+
+
+def test_a_rule_that_writes_into_its_cotangent_is_named():
+    careless = opaque(
+        "careless", lambda xp, x: np.sin(x), lambda g, y, x: (np.multiply(g, np.cos(x), out=g),)
+    )
+    (fault,) = localise(lambda x: (careless(x) + x).sum(), np.ones(2)).faults
+    assert fault.op == "careless"
+    assert "read-only" in fault.what
+
+
 def test_an_operation_without_a_rule_is_named():
     forgotten = tr.Op(name="forgotten", symbol="f", forward=lambda xp, x: x * x)
     (fault,) = localise(lambda x: forgotten(x).sum() + x.sum(), np.ones(2)).faults

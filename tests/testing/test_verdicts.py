@@ -10,7 +10,7 @@ import tinygrad_rnn as tr
 from tests.testing.wrong_ops import opaque, partial, transposed
 from tinygrad_rnn import ops
 from tinygrad_rnn.core.autodiff import Ledger
-from tinygrad_rnn.testing import Verdict, gradcheck
+from tinygrad_rnn.testing import Verdict, gradcheck, localise
 
 X = default_rng(0).normal(size=4)
 
@@ -88,6 +88,30 @@ def test_no_kink(name):
     assert report.verdict is Verdict.PASS, str(report)
 
 
+def test_a_branch_that_is_not_taken_has_no_say():
+    """It may lie where there is no logarithm."""
+    x = np.array([0.3, -1.2])
+    with np.errstate(invalid="ignore"):
+        assert gradcheck(lambda x: ops.where(x > 0, ops.log(x), 0.0).sum(), x).verdict is Verdict.PASS
+        assert localise(lambda x: ops.where(x > 0, ops.log(x), 0.0).sum(), x).ok
+        wrong = partial("wrong", lambda xp, x: xp.log(x), lambda xp, y, x: 2.0 / x)
+        report = gradcheck(lambda x: ops.where(x > 0, wrong(x), 0.0).sum(), x)
+    assert [fault.op for fault in report.faults] == ["wrong"]
+
+
+def test_nothing_returned_is_inconclusive():
+    for forgotten in (lambda x: None, lambda x: 3.0):
+        report = gradcheck(forgotten, X)
+        assert report.verdict is Verdict.INCONCLUSIVE
+        assert "returns no Value or Tensor" in str(report)
+
+
+def test_no_warning_comes_from_points_beside_the_point():
+    """There the logarithm has no value, and the user has not asked for it."""
+    assert gradcheck(lambda x: ops.sqrt(x).sum(), np.array([1e-14, 1.0])).ok
+    assert gradcheck(lambda x: ops.sqrt(x).sum(), np.array([1e-14, 1.0]), order=2).ok
+
+
 def test_a_near_kink_is_noted():
     report = gradcheck(lambda x: ops.relu(x).sum(), np.array([1e-8, 1.0]))
     assert report.notes == ("relu[0] is 1e-08 from its kink: the derivative jumps there",)
@@ -140,6 +164,8 @@ class TestSecondOrder:
         """Its value is right, but it is computed from a number that stands still when x moves."""
         frozen = partial("frozen", lambda xp, x: x * x, lambda xp, y, x: 2.0 * tr.detach(x))
         assert gradcheck(lambda x: frozen(x).sum(), X).ok
+        assert not gradcheck(lambda x: frozen(x).sum(), X, order=2)
+        assert gradcheck(lambda x: (x * x * tr.detach(x)).sum(), X, order=2).ok
         held = transposed("held", lambda xp, x: x * x, lambda xp, g, y, x: 2.0 * g * np.asarray(X))
         assert gradcheck(lambda x: held(x).sum(), X).ok
         report = gradcheck(lambda x: held(x).sum(), X, order=2)

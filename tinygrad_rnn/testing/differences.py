@@ -11,6 +11,7 @@ SHRINK = 1.6
 EPS = float(np.finfo(np.float64).eps)
 
 
+@np.errstate(all="ignore")
 def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> tuple[Any, Any]:
     """Return d function / d h at h = 0 and an estimate of its error, both arrays of the function's shape.
 
@@ -41,6 +42,7 @@ def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> t
     return best, error
 
 
+@np.errstate(all="ignore")
 def has_kink(function: Callable[[float], Any], step: float) -> bool:
     """Return whether ``function`` bends abruptly near 0: there its one-sided slopes differ however small the step.
 
@@ -55,6 +57,7 @@ def has_kink(function: Callable[[float], Any], step: float) -> bool:
     return bool(np.any((narrow > 0.25 * wide) & (narrow > 1e-7 * (slope + narrow))))
 
 
+@np.errstate(all="ignore")
 def turns_at(function: Callable[[float], Any], step: float) -> bool:
     """Return whether ``function`` has a kink at 0 itself: its one-sided slopes differ by the same at every scale."""
     middle = np.asarray(function(0.0))
@@ -68,6 +71,7 @@ def turns_at(function: Callable[[float], Any], step: float) -> bool:
     return bool(np.any(steady & (np.abs(bends[0]) > 1e-6 * (slope + np.abs(bends[0])))))
 
 
+@np.errstate(all="ignore")
 def taylor_slopes(
     function: Callable[[float], float], slope: float, first: float, halvings: int = 8
 ) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.autodiff import local_vjp
 from tinygrad_rnn.core.graph import Graph, Node, recording
 from tinygrad_rnn.core.op import CONSTANT, LEAF
 from tinygrad_rnn.nn.places import place_of
@@ -146,8 +147,11 @@ def _suspicious(twin: Node, leaves: Sequence[Node], rng: np.random.Generator) ->
     """Return whether one random projection of the rule differs from the truth at all, or cannot tell."""
     g = rng.standard_normal(twin.shape)
     truth = ForwardTruth([twin])
+    seed = twin._seed(g if twin.shape else float(g))
+    if isinstance(seed, np.ndarray):
+        seed.flags.writeable = False  # as it is in a backward pass
     try:
-        pulled = dict(zip(twin.parents, twin._local_vjp(g if twin.shape else float(g)), strict=True))
+        pulled = dict(zip(twin.parents, local_vjp(twin, seed), strict=True))
         if not _linear(twin, g, pulled):
             return True
         for leaf in leaves:

@@ -21,6 +21,10 @@ from tinygrad_rnn.testing.trial import Trial, data_of, same_outputs
 from tinygrad_rnn.testing.verdicts import Verdict
 
 TOLERANCE = 1e-10
+BETWEEN = (
+    "no rule is wrong by itself: the fault lies between them (a hook, an accumulation, a number that left the graph, a "
+    "function that changes from run to run)"
+)
 
 
 def gradcheck(
@@ -112,10 +116,11 @@ def _beside(trial: Trial, tolerance: float, rng: np.random.Generator) -> Gradien
     leaves = trial.run()[0]
     shift = [1e-3 * (0.1 + np.abs(data_of(x))) * rng.choice([-1.0, 1.0], x.shape) for x in leaves]
     try:
-        leaves, outputs = trial.run(shift)
-        check = RecordedComparison(leaves, trial.paths, _nodes(outputs), tolerance, rng)
-        check.pull()
-        mismatch = check.worst()
+        with np.errstate(all="ignore"):
+            leaves, outputs = trial.run(shift)
+            check = RecordedComparison(leaves, trial.paths, _nodes(outputs), tolerance, rng)
+            check.pull()
+            mismatch = check.worst()
     except Exception:  # not defined there
         return None
     if mismatch is None or check.doubts() or not np.isfinite(mismatch.expected + mismatch.got):
@@ -144,8 +149,11 @@ def _check(trial: Trial, tolerance: float, rng: np.random.Generator) -> Gradient
     if mismatch is None and not problems and not doubts:
         problems, notes = check.forward_mode()
     doubts += check.doubts()
-    if mismatch is None and not problems and not doubts and not check.truth.cuts:
+    cut = trial.detached if isinstance(trial, GradientTrial) else check.truth.cuts > 0
+    if mismatch is None and not problems and not doubts and not cut:
         problems += leaks(trial, leaves)
+    if not check.nodes and not problems:
+        doubts.append("fn returns no Value or Tensor of floats (is a return missing?)")
     problems += [p for p in _written(trial) if p not in problems]
     return _concluded(trial, check, (mismatch, problems, doubts, notes))
 
@@ -163,6 +171,7 @@ def _concluded(
     if verdict is Verdict.FAIL and check.graph is not None:
         faults = faults_of(check.graph, check.rng)
         faults = with_lines(faults, trial, check.graph, check.leaves[0])
+        notes = notes + ([] if faults or mismatch is None else [BETWEEN, *check.hooked()])
     return GradientReport(
         verdict=verdict,
         mismatch=mismatch,

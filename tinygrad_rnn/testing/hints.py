@@ -112,7 +112,8 @@ def _factor(sizes: Mapping[str, int]) -> Callable[[Any, Any], str]:
         if not k or not alike(got, k * expected):
             return ""
         simple = nice(k)
-        if expected.size == 1 and (simple is None or abs(simple.numerator * simple.denominator) > _CHANCE):
+        alone = np.count_nonzero(expected) == 1
+        if alone and (simple is None or abs(simple.numerator * simple.denominator) > _CHANCE):
             return ""  # any two numbers have a ratio
         if abs(k + 1) <= ALIKE:
             return "the sign is wrong: got is -1 times expected"
@@ -183,11 +184,15 @@ def _shifted(expected: Any, got: Any) -> str:
 
 
 def _clipped(expected: Any, got: Any) -> str:
-    limit = float(np.max(np.abs(got)))
-    beyond = np.abs(expected) > limit * (1 + ALIKE)
-    if np.any(beyond) and not np.all(beyond) and alike(got, np.clip(expected, -limit, limit)):
-        return f"clipped at {limit:.6g}"
-    return ""
+    limit = clipped_at(expected, got)
+    return f"clipped at {limit:.6g}" if limit is not None and expected.size > 1 else ""
+
+
+def clipped_at(expected: Any, got: Any) -> float | None:
+    """Return the magnitude at which clipping ``expected`` gives ``got``, None where there is none."""
+    limit = float(np.max(np.abs(got), initial=0.0))
+    beyond = np.any(np.abs(expected) > limit * (1 + ALIKE))
+    return limit if limit and beyond and alike(got, np.clip(expected, -limit, limit)) else None
 
 
 def _slightly(expected: Any, got: Any) -> str:

@@ -21,6 +21,7 @@ APART = 1e-3  # slopes further apart than this part of them disagree
 NOISE = 1e-9  # of the result's size: what rounding may do to a difference
 
 
+@np.errstate(all="ignore")
 def leaks(trial: Trial, leaves: list[Any]) -> list[str]:
     """Return a sentence if a number leaves the graph on its way to the result, an empty list otherwise."""
     rng = np.random.default_rng(1)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.testing.culprits import draw_culprits
 from tinygrad_rnn.testing.faults import Fault
-from tinygrad_rnn.testing.gradcheck import TOLERANCE, located
+from tinygrad_rnn.testing.gradcheck import BETWEEN, TOLERANCE, located
 from tinygrad_rnn.testing.report import GradientReport
 
 _MOST_NODES = 3  # of one operation, one line each
@@ -47,7 +47,8 @@ class Localisation:
         if self.ok:
             return f"every rule is right, and so is the gradient ({self.report.compared})"
         if not self.faults:
-            return "\n".join([self._elsewhere(), str(self.report)])
+            kept = tuple(note for note in self.report.notes if note != BETWEEN)  # said above
+            return "\n".join([self._elsewhere(), str(replace(self.report, notes=kept))])
         lines = []
         for op in self.operations:
             nodes = [fault for fault in self.faults if fault.op == op]
@@ -58,12 +59,7 @@ class Localisation:
         return "\n".join(lines)
 
     def _elsewhere(self) -> str:
-        if self.report.verdict == "FAIL":
-            return (
-                "no rule is wrong by itself: the fault lies between them (a hook, an accumulation, a number that left "
-                "the graph, a function that changes from run to run)"
-            )
-        return "no rule is wrong, as far as can be told"
+        return BETWEEN if self.report.verdict == "FAIL" else "no rule is wrong, as far as can be told"
 
     def _repr_html_(self) -> str:
         if not self.faults:

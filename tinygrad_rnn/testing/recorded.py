@@ -8,8 +8,9 @@ import numpy as np
 
 from tinygrad_rnn.core.autodiff import pullback, pushforward
 from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.core.hooks import Note
 from tinygrad_rnn.nn.places import place_of
-from tinygrad_rnn.testing import rounding
+from tinygrad_rnn.testing import hints, rounding
 from tinygrad_rnn.testing.comparison import UNDECIDED, Comparison
 from tinygrad_rnn.testing.kinks import NEAR, REACH, Kink, kinks
 from tinygrad_rnn.testing.probes import Probe
@@ -50,6 +51,8 @@ class RecordedComparison(Comparison):
         tolerance = max([tolerance, *(100 * float(np.finfo(y.dtype).eps) for y in self.nodes)])
         inputs = [(path, leaf.shape) for path, leaf in zip(paths, leaves, strict=True)]
         super().__init__(inputs, [(path, y.shape) for path, y in outputs], tolerance, rng)
+        for probe, y in zip(self._cotangents, self.nodes, strict=True):
+            probe.rows[:, np.isnan(y._data)] = 0.0  # what is no number has no derivative
 
     def gradient(self, number: int, row: Any) -> list[Any]:
         """Return the gradient of <row, output> for each leaf, by reverse mode."""
@@ -135,6 +138,24 @@ class RecordedComparison(Comparison):
             notes.append(f"... nor on {len(absent) - MOST_NOTES} more")
         count = self.truth.cuts
         return notes + ([f"{count} detached node{'s' * (count > 1)} counted as constant"] if count else [])
+
+    def hooked(self) -> list[str]:
+        """Return a sentence for each node whose hook puts another cotangent in the place of the one it is given."""
+        found = []
+        paths = dict(zip(self.leaves, (path for path, _ in self.inputs), strict=True))
+        for i, node in enumerate(self.graph or ()):
+            if not isinstance(node._note, Note) or not node._note.hooks:
+                continue
+            given = self.rng.standard_normal(node.shape)
+            try:
+                got = np.asarray(node._run_hooks(_seed(node, given)), dtype=float)
+            except Exception:  # it is code of anyone's; backward has told of it
+                continue
+            if not np.array_equal(given, got):
+                kind = hints.hint(given, got)
+                name = paths.get(node, node.name or f"node {i}")
+                found.append(f"a hook on {name} changes the cotangent{f': {kind}' if kind else ''}")
+        return found
 
     def parts(self, mismatch: Mismatch) -> list[tuple[str, Any]]:
         """Return what each time step (else each use) adds to the gradient that ``mismatch`` is about."""

@@ -61,8 +61,8 @@ class ForwardTruth:
                     continue
                 if node.op is ops.detach:
                     self.cuts += 1
-                else:
-                    found[node] = self._tangent(node, incoming)
+                else:  # the complex logarithm of -2 is a number, the real one is none
+                    found[node] = np.where(np.isnan(node._data), 0.0, self._tangent(node, incoming))
         return found
 
     def _tangent(self, node: Node, incoming: list[Any]) -> Any:
@@ -89,7 +89,9 @@ class ForwardTruth:
             if t is None:
                 continue
             if (node, i) not in self._slopes:
-                size = np.maximum(1.0, np.abs(args[i]))  # of a huge number a step of 1 is none
+                size = np.where(
+                    np.isfinite(args[i]), np.maximum(1.0, np.abs(args[i])), 1.0
+                )  # 1 is none of a huge one
                 moves = [size[None] if k == i else None for k in range(len(args))]
                 self._slopes[node, i] = _elementwise(node, args, moves)[0] / size
             slope = self._slopes[node, i]
@@ -161,7 +163,7 @@ def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
     moving = [(a, t) for a, t in zip(args, aligned, strict=True) if t is not None]
     room, size = np.asarray(1.0), np.asarray(0.0)
     for a, t in moving:
-        room = np.minimum(room, np.where(a == 0, 1.0, np.abs(a)))
+        room = np.fmin(room, np.where(a == 0, 1.0, np.abs(a)))  # a nan has no size
         size = np.maximum(size, np.abs(t))
     step = 1.0 if _exact_product(node, len(moving)) else STEP * np.maximum(room, 1e-250)
     per_size = 1.0 / np.where(size == 0, 1.0, size)
