@@ -38,13 +38,20 @@ class Stack(ModuleContract):
     def inputs(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return (rng.normal(size=(3, 2, 2)),)
 
+    batch_axis = 1
+
 
 class TestRNN(Stack):
     kind = tr.nn.RNN
 
 
 class TestLSTM(Stack):
+    """Arguments that are nested are differentiated, too."""
+
     kind = tr.nn.LSTM
+
+    def inputs(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        return rng.normal(size=(3, 2, 2)), (rng.normal(size=(4, 2, 2)), rng.normal(size=(4, 2, 2)))
 
 
 class TestGRU(Stack):
@@ -72,6 +79,29 @@ class TestReader(ModuleContract):
     def inputs(self, rng: np.random.Generator) -> tuple[Any, ...]:
         return (rng.normal(size=(4, 2, 3)),)
 
+    batch_axis = 1
+
+
+class Squashed(tr.nn.Linear):
+    """Its operation is opaque: forward mode, second derivative and scalar view are left out."""
+
+    squash = tr.Op(
+        name="squash", symbol="s", forward=lambda xp, x: np.arctan(x), vjp=lambda g, y, x: g / (1 + x * x)
+    )
+
+    def __call__(self, x: Any) -> Any:
+        return self.squash(super().__call__(x))
+
+
+class TestAnOpaqueOperation(ModuleContract):
+    batch_axis = 0
+
+    def make(self, rng: np.random.Generator) -> Any:
+        return Squashed(3, 2, rng=rng)
+
+    def inputs(self, rng: np.random.Generator) -> tuple[Any, ...]:
+        return (rng.normal(size=(4, 3)),)
+
 
 class ForgetsItsReadout(Reader):
     def __call__(self, x: Any) -> Any:
@@ -94,6 +124,30 @@ class HidesAWeight(Reader):
 
     def __call__(self, x: Any) -> Any:
         return super().__call__(x) * self.scale
+
+
+class HalvesItsSlope(Reader):
+    def hidden(self, x: Any) -> Any:
+        h = super().hidden(x)
+        return 0.5 * h + 0.5 * tr.detach(h)
+
+
+class CentersItsRows(Reader):
+    def hidden(self, x: Any) -> Any:
+        h = super().hidden(x)
+        return h - h.mean(axis=0)
+
+
+class SumsItsRows(Reader):
+    def hidden(self, x: Any) -> Any:
+        return super().hidden(x).sum(axis=0)
+
+
+class DropsOut(Reader):
+    def hidden(self, x: Any) -> Any:
+        h = super().hidden(x)
+        np.random.seed(0)
+        return h * (np.random.random(h.shape) > 0.2)
 
 
 class RemembersItsCalls(Reader):
@@ -131,6 +185,10 @@ class BranchesOnNumbers(Reader):
 FAULTS: dict[type, str] = {
     ForgetsItsReadout: "test_every_parameter_is_used",
     CachesItsReadout: "test_functional_call_equals_call",
+    HalvesItsSlope: "test_gradient_reaches_every_parameter",
+    CentersItsRows: "test_rows_of_a_batch_do_not_see_each_other",
+    SumsItsRows: "test_rows_of_a_batch_do_not_see_each_other",
+    DropsOut: "test_running_it_again_gives_the_same",
     HidesAWeight: "test_state_dict_round_trip",
     RemembersItsCalls: "test_running_it_again_gives_the_same",
     SharesItsReadoutWithCopies: "test_copies_live_lives_of_their_own",
@@ -150,3 +208,30 @@ def test_a_fault_is_named_by_the_test_that_fails(fault: Any) -> None:
 def test_without_make_and_inputs_it_cannot_be_used() -> None:
     with pytest.raises(TypeError, match="abstract"):
         ModuleContract()  # type: ignore[abstract]
+
+
+MISUSES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {
+    "no tuple": (
+        {"inputs": lambda self, rng: np.ones((4, 2, 3))}, TypeError,
+        r"Mine.inputs must return a tuple of arguments, \(x,\) for one; got a ndarray",
+    ),
+    "no module": ({"make": lambda self, rng: np.tanh}, TypeError, "Mine.make must return a .*Module .*, got a ufunc"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("what", MISUSES)
+def test_a_misuse_is_explained(what: str) -> None:
+    body, error, message = MISUSES[what]
+    with pytest.raises(error, match=message):
+        type("Mine", (TestReader,), body)().test_gradient_is_the_derivative()
+
+
+def test_a_class_that_cannot_be_pickled_is_told_how_to_say_so() -> None:
+    class Local(Reader):
+        pass
+
+    mine: Any = type("Mine", (TestReader,), {"make": lambda self, rng: Local(rng)})
+    with pytest.raises(AssertionError, match=r"Local cannot be pickled \(.*\); if .*, set picklable = False"):
+        mine().test_copies_live_lives_of_their_own()
+    mine.picklable = False
+    mine().test_copies_live_lives_of_their_own()

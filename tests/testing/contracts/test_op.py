@@ -46,9 +46,7 @@ class TestMine(OpContract):
 
 
 class TestOpaque(OpContract):
-    """A rule in plain numpy has one derivative, in reverse mode."""
-
-    scalar = False
+    """A rule in plain numpy has one derivative, in reverse mode: what needs more is left out."""
 
     def make(self) -> Any:
         return tr.Op(name="cube", symbol="x³", forward=lambda xp, x: x**3, vjp=lambda g, y, x: 3 * g * x * x)
@@ -123,5 +121,23 @@ def test_a_wrong_value_fails_beside_its_reference() -> None:
 
 
 def test_samples_are_asked_for_where_they_cannot_be_made() -> None:
-    with pytest.raises(NotImplementedError, match=r"override samples\(\), it is not elementwise"):
+    with pytest.raises(
+        NotImplementedError, match=r"override samples\(\): there are none but for elementwise"
+    ):
         contract(ops.matmul)().test_gradient_is_the_derivative()
+
+
+@pytest.mark.parametrize(
+    ("samples", "message"),
+    [
+        ([MATRIX], r"Mine.samples must return pairs \(call, arrays\), .*; item 0 is a ndarray"),
+        (
+            [(CALL, MATRIX)],
+            r"Mine.samples: the arrays of item 0 must be a tuple, \(x,\) for one; got a ndarray",
+        ),
+    ],
+)
+def test_a_wrong_sample_is_explained(samples: Any, message: str) -> None:
+    mine = type("Mine", (contract(ops.tanh, samples),), {})
+    with pytest.raises(TypeError, match=message):
+        mine().test_gradient_is_the_derivative()

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from typing import Any, NoReturn
 
 import numpy as np
 
+from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.core.variable import Variable
 
@@ -53,6 +56,29 @@ def identical(what: str, got: Any, expected: Any) -> None:
     close(what, got, expected, 0.0)
 
 
+def without_dice(what: str, run: Callable[[], Any]) -> Any:
+    """Return ``run()``, during which nothing may touch the global generators of ``random`` and ``numpy.random``.
+
+    Raises:
+        AssertionError: it draws from one of them, or seeds it.
+    """
+    kept = random.getstate(), np.random.get_state()
+    try:
+        random.seed(0)
+        np.random.seed(20)
+        before = repr(random.getstate()), np.random.bytes(4)
+        np.random.seed(20)
+        result = run()
+        if (repr(random.getstate()), np.random.bytes(4)) != before:
+            raise AssertionError(
+                f"{what} draws from the global generator of random or numpy.random, or seeds it"
+            )
+        return result
+    finally:
+        random.setstate(kept[0])
+        np.random.set_state(kept[1])
+
+
 def skip(reason: str) -> NoReturn:
     """Leave a test out, and say why in pytest's summary."""
     import pytest
@@ -67,3 +93,12 @@ def refused(what: str, call: Any, *errors: type[Exception]) -> None:
     except errors:
         return
     raise AssertionError(f"{what}: no error was raised")
+
+
+def unless_opaque(loss: Any) -> None:
+    """Leave the test out if a graph holds an operation in plain NumPy, which has a gradient and nothing else."""
+    found = next((node.op for node in Graph.of(loss).nodes if node.op is not None and node.op.vjp), None)
+    if found is not None:
+        skip(
+            f"{found.name} is opaque (its vjp is plain NumPy): no forward mode, second derivative or scalar view"
+        )

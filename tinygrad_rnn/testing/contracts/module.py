@@ -13,12 +13,21 @@ from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.scalarize import scalarize
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.transforms import grad, jvp, value_and_grad
-from tinygrad_rnn.core.tree import flatten, tree_map
+from tinygrad_rnn.core.tree import flatten, tree_map, unflatten
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.module import Module, functional_call
 from tinygrad_rnn.plan.compiled import compile
-from tinygrad_rnn.testing.contracts.comparing import array, close, identical, refused, skip
-from tinygrad_rnn.testing.contracts.problem import dot, hessian_differences
+from tinygrad_rnn.testing.contracts.comparing import (
+    array,
+    close,
+    identical,
+    refused,
+    skip,
+    unless_opaque,
+    without_dice,
+)
+from tinygrad_rnn.testing.contracts.differences import every_leaf_moves_as_told, hessian_differences
+from tinygrad_rnn.testing.contracts.problem import dot
 from tinygrad_rnn.testing.gradcheck import assert_gradients
 
 
@@ -28,8 +37,9 @@ class ModuleContract(ABC):
     Attributes:
         seed: of everything that is drawn.
         tolerance: by how much two ways to the same sum may differ, relative to its largest entry.
-        second_order: whether second derivatives are promised.
+        second_order: whether second derivatives are promised; an opaque operation has none, and need not say so.
         float32: whether single precision is promised.
+        batch_axis: the axis of the batch in every array of the inputs; None leaves out the test of the rows.
         picklable: whether copies by pickle are promised (a class made inside a function has none).
     """
 
@@ -37,6 +47,7 @@ class ModuleContract(ABC):
     tolerance: float = 1e-11
     second_order: bool = True
     float32: bool = True
+    batch_axis: int | None = None
     picklable: bool = True
 
     @abstractmethod
@@ -45,11 +56,24 @@ class ModuleContract(ABC):
 
     @abstractmethod
     def inputs(self, rng: np.random.Generator) -> tuple[Any, ...]:
-        """Return the arguments of a call: float arrays are differentiated, integers and others are passed on."""
+        """Return the arguments of a call, ``(x,)`` for one.
+
+        Float arrays, also within tuples, lists and dicts, are differentiated; integers and others are passed on.
+        """
 
     def _parts(self, seed: int = 0) -> tuple[Any, tuple[Any, ...]]:
         rng = np.random.default_rng(self.seed + seed)
-        return self.make(rng), self.inputs(rng)
+        module, inputs = self.make(rng), self.inputs(rng)
+        who = type(self).__name__
+        if not (isinstance(module, Module) and callable(module)):
+            raise TypeError(
+                f"{who}.make must return a tr.nn.Module with a __call__, got a {type(module).__name__}"
+            )
+        if not isinstance(inputs, (tuple, list)):
+            raise TypeError(
+                f"{who}.inputs must return a tuple of arguments, (x,) for one; got a {type(inputs).__name__}"
+            )
+        return module, tuple(inputs)
 
     def _close(self, what: str, got: Any, expected: Any) -> None:
         close(what, got, expected, self.tolerance)
@@ -72,16 +96,14 @@ class ModuleContract(ABC):
     def _problem(self, seed: int = 0) -> tuple[Any, Any, Any]:
         """Return the loss as a function of (parameters, float arguments), and the two."""
         module, inputs = self._parts(seed)
-        places = [i for i, x in enumerate(inputs) if np.asarray(array(x)).dtype.kind == "f"]
-        named = self._arrays(module)
+        leaves = [x for _, x in flatten(list(inputs))]
 
         def loss(named: Any, floats: Any) -> Any:
-            args = list(inputs)
-            for place, value in zip(places, floats, strict=True):
-                args[place] = value
+            given = iter(floats)
+            args = unflatten(list(inputs), iter([next(given) if _is_float(x) else x for x in leaves]))
             return self._loss(module, named, args)
 
-        return loss, named, [np.asarray(array(inputs[i]), dtype=float) for i in places]
+        return loss, self._arrays(module), [np.asarray(array(x), dtype=float) for x in leaves if _is_float(x)]
 
     def _results(self, module: Any, inputs: Any) -> Any:
         return tree_map(array, module(*inputs))
@@ -91,9 +113,15 @@ class ModuleContract(ABC):
         loss, named, floats = self._problem()
         assert_gradients(loss, named, floats)
 
+    def test_gradient_reaches_every_parameter(self) -> None:
+        """Nothing is cut off or read out of the graph: each parameter and input moves the loss as its gradient says."""
+        loss, named, floats = self._problem()
+        every_leaf_moves_as_told(loss, (named, floats), self.seed)
+
     def test_both_modes_agree(self) -> None:
         """Forward mode along a direction is the gradient times that direction."""
         loss, named, floats = self._problem()
+        unless_opaque(loss(tree_map(Tensor, named), tree_map(Tensor, floats)))
         rng = np.random.default_rng(self.seed + 1)
         along = tree_map(lambda a: rng.normal(size=np.shape(a)), (named, floats))
         pushed = float(jvp(loss, (named, floats), along)[1])
@@ -107,6 +135,7 @@ class ModuleContract(ABC):
         if not self.second_order:
             skip("second_order is False")
         loss, named, floats = self._problem()
+        unless_opaque(loss(tree_map(Tensor, named), tree_map(Tensor, floats)))
         rng = np.random.default_rng(self.seed + 2)
         along = tree_map(lambda a: rng.normal(size=np.shape(a)), (named, floats))
 
@@ -116,6 +145,19 @@ class ModuleContract(ABC):
 
         assert_gradients(slope, named, floats)
         hessian_differences(loss, (named, floats), along)
+
+    def test_rows_of_a_batch_do_not_see_each_other(self) -> None:
+        """Each row alone gives what it gives in the batch, along the axis of the results that is then shorter."""
+        module, inputs = self._parts()
+        if (axis := self.batch_axis) is None:
+            skip("set batch_axis to say which axis of the inputs is the batch")
+        rows = next((x.shape[axis] for _, x in flatten(list(inputs)) if np.ndim(x) > axis), 0)
+        whole = flatten(self._results(module, inputs))
+        for row in range(rows):
+            pick = lambda x, row=row: np.take(x, [row], axis) if np.ndim(x) > axis else x  # noqa: E731
+            alone = flatten(self._results(module, tree_map(pick, list(inputs))))
+            for (path, y), (_, single) in zip(whole, alone, strict=True):
+                self._close(f"result{path} of row {row} alone", single, _row_like(y, single, row))
 
     def test_every_parameter_is_used(self) -> None:
         """The result depends on each parameter: a weight that gets no gradient was replaced or forgotten."""
@@ -166,7 +208,7 @@ class ModuleContract(ABC):
         module, inputs = self._parts()
         expected = self._results(module, inputs)
         copies = [copy.deepcopy(module)]
-        copies += [pickle.loads(pickle.dumps(module))] if self.picklable else []
+        copies += [_unpickled(module)] if self.picklable else []
         for twin in copies:
             identical("results of a copy", self._results(twin, inputs), expected)
             for leaf in twin.parameters():
@@ -196,6 +238,7 @@ class ModuleContract(ABC):
         """The module written out in single numbers has the same value."""
         loss, named, floats = self._problem()
         node = loss(tree_map(Tensor, named), tree_map(Tensor, floats))
+        unless_opaque(node)
         self._close("the scalarized loss", scalarize(node).outputs[0].data, node.data)
 
     def test_compiled_equals_eager(self) -> None:
@@ -214,15 +257,43 @@ class ModuleContract(ABC):
         single = tree_map(lambda a: Tensor(np.asarray(a, np.float32)), (named, floats))
         close("the loss in float32", loss(*single), loss(named, floats), 1e-3)
         module, inputs = self._parts()
-        cast = [Tensor(np.asarray(x, np.float32)) if array(x).dtype.kind == "f" else x for x in inputs]
+        cast = tree_map(
+            lambda x: Tensor(np.asarray(array(x), np.float32)) if _is_float(x) else x, list(inputs)
+        )
         for path, y in flatten(functional_call(module, single[0], *cast)):
-            if isinstance(y, Variable) and y.dtype not in (np.float32, np.dtype(np.float32)):
-                raise AssertionError(f"float32 parameters and inputs gave result{path} of {y.dtype}")
+            if isinstance(y, Variable) and y.dtype.kind == "f" and y.dtype != np.float32:
+                raise AssertionError(
+                    f"float32 parameters and inputs gave result{path} of {y.dtype}: NumPy makes float64 arrays unless "
+                    "told x.dtype; if single precision is not promised, set float32 = False"
+                )
 
     def test_running_it_again_gives_the_same(self) -> None:
         """A module has no memory and no randomness of its own, and changes neither inputs nor parameters."""
         module, inputs = self._parts()
         before = tree_map(lambda x: np.copy(array(x)), [self._arrays(module), list(inputs)])
-        first = self._results(module, inputs)
+        first = without_dice("the module", lambda: self._results(module, inputs))
         identical("a second run", self._results(module, inputs), first)
         identical("parameters and inputs after a run", [self._arrays(module), list(inputs)], before)
+
+
+def _is_float(x: Any) -> bool:
+    return array(x).dtype.kind == "f"
+
+
+def _row_like(whole: np.ndarray, single: np.ndarray, row: int) -> np.ndarray:
+    """Return one row of a result, along the axis in which the result of that row alone is shorter."""
+    axes = [i for i, (a, b) in enumerate(zip(whole.shape, single.shape, strict=False)) if a != b]
+    if whole.ndim != single.ndim or len(axes) != 1:
+        raise AssertionError(
+            f"results of shape {whole.shape} for the batch and {single.shape} for one row: they must differ in one axis"
+        )
+    return np.take(whole, [row], axes[0])
+
+
+def _unpickled(module: Any) -> Any:
+    try:
+        return pickle.loads(pickle.dumps(module))
+    except Exception as error:
+        raise AssertionError(
+            f"{type(module).__name__} cannot be pickled ({error}); if that is not promised, set picklable = False"
+        ) from error

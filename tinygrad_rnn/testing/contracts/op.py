@@ -15,8 +15,9 @@ from tinygrad_rnn.core.transforms import grad, jvp, vjp
 from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.plan.compiled import compile
-from tinygrad_rnn.testing.contracts.comparing import array, close, identical, skip
-from tinygrad_rnn.testing.contracts.problem import dot, hessian_differences
+from tinygrad_rnn.testing.contracts.comparing import array, close, identical, skip, unless_opaque
+from tinygrad_rnn.testing.contracts.differences import hessian_differences
+from tinygrad_rnn.testing.contracts.problem import dot
 from tinygrad_rnn.testing.gradcheck import assert_gradients
 
 Sample = tuple[Callable[..., Any], tuple[np.ndarray, ...]]
@@ -29,9 +30,9 @@ class OpContract(ABC):
     Attributes:
         seed: of everything that is drawn.
         tolerance: by how much two ways to the same sum may differ, relative to its largest entry.
-        second_order: whether second derivatives and forward mode are promised; an opaque ``vjp`` has none.
+        second_order: whether second derivatives and forward mode are promised; an opaque ``vjp`` has neither.
         float32: whether single precision is promised.
-        scalar: whether it is promised for single numbers and the scalar view (an operation in plain numpy is not).
+        scalar: whether it is promised for single numbers and the scalar view; an opaque ``vjp`` has neither.
     """
 
     seed: int = 0
@@ -52,7 +53,10 @@ class OpContract(ABC):
         """
         op = self.make()
         if not (isinstance(op, Op) and op.elementwise and isinstance(op.partials, tuple)):
-            raise NotImplementedError(f"{type(self).__name__}: override samples(), it is not elementwise")
+            raise NotImplementedError(
+                f"{type(self).__name__}: override samples(): there are none but for elementwise ones with partials. "
+                "Return pairs (call, arrays), such as [(lambda op, x: op(x, axis=0), (np.ones((2, 3)),))]"
+            )
         rng = np.random.default_rng(self.seed)
         domain = (op.domain,) * len(op.partials) if np.ndim(op.domain) == 1 else op.domain
         args = [_inside(rng, limits, (2, 3)) for limits in domain]
@@ -68,10 +72,23 @@ class OpContract(ABC):
 
     def _calls(self) -> list[tuple[str, Callable[..., Any], tuple[np.ndarray, ...]]]:
         op = self.make()
-        return [
-            (f"sample {i}", lambda *nodes, call=call: call(op, *nodes), tuple(map(np.asarray, args)))
-            for i, (call, args) in enumerate(self.samples())
-        ]
+        found = []
+        for i, sample in enumerate(self.samples()):
+            if not (isinstance(sample, tuple) and len(sample) == 2 and callable(sample[0])):
+                raise TypeError(
+                    f"{type(self).__name__}.samples must return pairs (call, arrays), such as "
+                    f"(lambda op, x: op(x), (x,)); item {i} is a {type(sample).__name__}"
+                )
+            call, args = sample
+            if not isinstance(args, (tuple, list)):
+                raise TypeError(
+                    f"{type(self).__name__}.samples: the arrays of item {i} must be a tuple, (x,) for one; got a "
+                    f"{type(args).__name__}"
+                )
+            found.append(
+                (f"sample {i}", lambda *nodes, call=call: call(op, *nodes), tuple(map(np.asarray, args)))
+            )
+        return found
 
     def _has_derivative(self) -> bool:
         op = self.make()
@@ -83,10 +100,12 @@ class OpContract(ABC):
         return self._calls()
 
     def _higher(self) -> list[tuple[str, Callable[..., Any], tuple[np.ndarray, ...]]]:
-        op = self.make()
-        if not self.second_order or (isinstance(op, Op) and op.vjp is not None):
-            skip("opaque, or second_order is False: no forward mode and no second derivative")
-        return self._differentiable()
+        if not self.second_order:
+            skip("second_order is False")
+        calls = self._differentiable()
+        for _, call, args in calls:
+            unless_opaque(call(*_tensors(args)))
+        return calls
 
     def _close(self, what: str, got: Any, expected: Any) -> None:
         close(what, got, expected, self.tolerance)
@@ -259,6 +278,7 @@ class OpContract(ABC):
         for what, call, args in self._differentiable():
             leaves = _tensors(args)
             y = call(*leaves)
+            unless_opaque(y)
             if y.shape and y.data.size and y.dtype.kind == "f":
                 found = scalarize(y).of(y)
                 entries = np.asarray([float(array(v)) for _, v in flatten(found)]).reshape(y.shape)

@@ -10,13 +10,13 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core import primitives as ops
-from tinygrad_rnn.core.transforms import grad, hvp, value_and_grad
+from tinygrad_rnn.core.tensor import Tensor
+from tinygrad_rnn.core.transforms import value_and_grad
 from tinygrad_rnn.core.tree import Parameterized, flatten, tree_map, unflatten
 from tinygrad_rnn.nn.unroll import Unrolled, unroll
 from tinygrad_rnn.testing.contracts.comparing import array
 
 Gradients = dict[str, Any]
-STEP = 1e-5  # of a central difference
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +97,10 @@ class Problem:
         """Return the loss as a function of parameters, inputs and state."""
         return self.score(unroll(self.with_parameters(named), x, state, **options))
 
+    def traced(self) -> Any:
+        """Return the node of the loss, with leaves for parameters, inputs and state."""
+        return self.loss(*(tree_map(Tensor, part) for part in self.arguments()))
+
     def gradients(self, loss: Callable[..., Any] | None = None) -> tuple[float, Gradients]:
         """Return the loss and its gradients by parameters, inputs and state; of ``loss`` if another is given."""
         value, found = value_and_grad(loss or self.loss, (0, 1, 2))(*self.arguments())
@@ -127,32 +131,6 @@ def dot(gradient: Any, direction: Any) -> float:
     """Return the inner product of two nested results."""
     pairs = zip(flatten(gradient), flatten(direction), strict=True)
     return float(sum(np.sum(array(g) * d) for (_, g), (_, d) in pairs))
-
-
-def hessian_differences(loss: Callable[..., Any], args: tuple[Any, ...], along: tuple[Any, ...]) -> None:
-    """Hold the Hessian-vector product against the difference of two gradients, which knows no graph.
-
-    Raises:
-        AssertionError: it differs by more than 1e-6 of its largest entry.
-    """
-    everything = tuple(range(len(args)))
-    pairs = list(zip(flatten(args), flatten(along), strict=True))
-    moved = [
-        unflatten(args, iter([np.asarray(a + step * d) for (_, a), (_, d) in pairs]))
-        for step in (STEP, -STEP)
-    ]
-    high, low = (grad(loss, everything)(*there) for there in moved)
-    ends = zip(flatten(high), flatten(low), strict=True)
-    expected = unflatten(args, iter([(array(a) - array(b)) / (2 * STEP) for (_, a), (_, b) in ends]))
-    scale = max(np.max(np.abs(a), initial=0.0) for _, a in flatten(expected))
-    found = hvp(loss, args, along)
-    for (path, got), (_, wanted) in zip(flatten(found), flatten(expected), strict=True):
-        gap = np.max(np.abs(array(got) - wanted), initial=0.0)
-        if not gap <= 1e-6 * scale:
-            raise AssertionError(
-                f"the Hessian along a direction, argument {path}: off by {gap:.3g} from the difference of two "
-                f"gradients, of which the largest entry is {scale:.3g}"
-            )
 
 
 def summed(parts: list[Any]) -> Any:
