@@ -42,6 +42,6 @@ def test_a_frame_that_is_shown_later_fits_its_graph(page, tmp_path):
           const stage = document.getElementById("stage").getBoundingClientRect();
           const graph = document.querySelector("svg.picture g.camera").getBoundingClientRect();
           return stage.width > 300 && graph.width > 0.3 * stage.width && graph.left >= stage.left - 1
-            && graph.right <= stage.right + 1 && graph.bottom <= stage.bottom + 1;
+            && graph.right <= stage.right + 1 && graph.top >= stage.top - 1 && graph.bottom <= stage.bottom + 1;
         }"""
     )
