@@ -204,7 +204,7 @@ def test_a_state_that_no_longer_reaches_back_is_marked(page: Any, tmp_path: Path
 
 def test_a_tensor_opens_its_heat_maps_and_its_scalar_graph(page: Any, tmp_path: Path) -> None:
     loss = xor_loss()
-    opened(page, tmp_path, loss)
+    payload = opened(page, tmp_path, loss)
     graph = tr.Graph.of(loss)
     y = named(graph, "y")
     page.click(box(y))
@@ -228,6 +228,14 @@ def test_a_tensor_opens_its_heat_maps_and_its_scalar_graph(page: Any, tmp_path: 
         assert sorted(numbers(page, f"#details .scalar .node text.{kind}")) == pytest.approx(
             expected, rel=1e-6
         )
+    inside = payload["scalarOf"][str(y)]
+    boxes = payload["scalar"][inside["pattern"]]["boxes"]
+    shown = page.eval_on_selector_all(
+        "#details .scalar .node[data-box]:has(text.value)",
+        "all => all.map(g => [g.dataset.box, Number(g.querySelector('text.value').dataset.value)])",
+    )
+    assert len(shown) >= 2 * graph[y].data.size
+    assert shown == [[box, inside["values"][boxes[box]]] for box, _ in shown]
 
 
 def test_the_uses_of_a_node_multiply_and_lead_to_their_steps(page: Any, tmp_path: Path) -> None:
