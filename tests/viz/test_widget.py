@@ -160,10 +160,22 @@ def test_changes_in_quick_succession_are_sent_once(page: Any, tmp_path: Path) ->
     assert page.evaluate("saved.map((sent) => sent.steps)") == [16]
 
 
+def test_what_is_moved_back_waits_for_no_answer(page: Any, tmp_path: Path) -> None:
+    shown(page, tmp_path, Experiment(steps=6))
+    page.locator("[data-knob=steps]").focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("ArrowLeft")
+    assert page.locator(".trw-status").inner_text() == "computing …"
+    page.wait_for_function("document.querySelector('.trw-status').textContent === ''")
+    assert page.evaluate("saved") == []
+
+
 def test_the_picture_follows_python(page: Any, tmp_path: Path) -> None:
     shown(page, tmp_path, Experiment(steps=3))
     assert page.locator(".trw-map").count() == 1
     assert page.locator(".trw-graph svg .cluster").filter(has_text="t=2").count() == 1
+    pressed(page, "kind", "ArrowDown", value="lstm")
+    assert page.locator(".trw-status").inner_text() == "computing …"
     page.evaluate("v => fromPython('payload', v)", Experiment("lstm", 5).payload())
     assert page.locator(".trw-map").count() == 2
     assert page.locator(".trw-graph svg .cluster").filter(has_text="t=4").count() == 1
@@ -245,8 +257,12 @@ def test_extreme_numbers_are_shown(page: Any, tmp_path: Path) -> None:
 
 def test_it_lets_go_of_its_model(page: Any, tmp_path: Path) -> None:
     shown(page, tmp_path, Experiment(steps=2))
-    before = page.evaluate("listening()")
+    assert page.evaluate("listening()") > 0
     page.evaluate("close_widget()")
-    assert page.evaluate("listening()") < before
+    assert page.evaluate("listening()") == 0
+    page.evaluate("document.body.style.background = 'black'")
+    page.emulate_media(color_scheme="dark")
+    assert page.evaluate("matchMedia('(prefers-color-scheme: dark)').matches")
+    assert page.locator(".trw").get_attribute("data-theme") == "light"
     assert int(page.locator("[data-knob=steps]").get_attribute("max")) == experiment.MOST_STEPS
     assert float(page.locator("[data-knob=radius]").get_attribute("max")) == experiment.LARGEST_RADIUS

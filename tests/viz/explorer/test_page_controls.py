@@ -248,5 +248,7 @@ def test_a_long_sequence_keeps_the_step_in_sight(page: Any, tmp_path: Path) -> N
         stage = page.query_selector("#stage").bounding_box()
         assert stage["x"] <= area["x"] <= stage["x"] + stage["width"]
         assert stage["y"] <= area["y"] <= stage["y"] + stage["height"]
-        lefts = page.eval_on_selector_all("#stage g.node", "all => all.map(n => n.getBoundingClientRect().left)")
+        lefts = page.eval_on_selector_all(
+            "#stage g.node", "all => all.map(n => n.getBoundingClientRect().left)"
+        )
         assert max(lefts) < stage["x"] + 1.5 * stage["width"]  # what was seen before has been taken out

@@ -53,7 +53,7 @@ function scaleOf(flows) {
   return { high, low: high * 10 ** -span, place };
 }
 
-function knobs(parent, model, ask) {
+function knobs(parent, model, hear, ask) {
   const form = create(parent, "div", { class: "trw-knobs", role: "group", "aria-label": "The network" });
   const number = ++made;
   for (const knob of KNOBS) {
@@ -76,7 +76,7 @@ function knobs(parent, model, ask) {
       if (output) output.textContent = shown(value);
       ask(knob.name, value);
     });
-    model.on(`change:${knob.name}`, read);
+    hear(`change:${knob.name}`, read);
     read();
   }
 }
@@ -188,12 +188,19 @@ function draw(parent, model) {
 function render({ model, el }) {
   const root = create(el, "div", { class: "trw" });
   const pending = new Map();
+  const heard = [];
   let timer = 0;
+  const hear = (event, f) => {
+    model.on(event, f);
+    heard.push([event, f]);
+  };
   const send = () => {
     timer = 0;
-    for (const [name, value] of pending) model.set(name, value);
+    const news = [...pending].filter(([name, value]) => model.get(name) !== value);
     pending.clear();
-    model.save_changes();
+    if (!news.length) status.textContent = ""; // moved back: there will be no answer
+    for (const [name, value] of news) model.set(name, value);
+    if (news.length) model.save_changes();
   };
   const ask = (name, value) => {
     pending.set(name, value);
@@ -201,7 +208,7 @@ function render({ model, el }) {
     clearTimeout(timer);
     timer = setTimeout(send, WAIT);
   };
-  knobs(root, model, ask);
+  knobs(root, model, hear, ask);
   const status = create(root, "p", { class: "trw-status", role: "status" });
   const view = create(root, "div", { class: "trw-view" });
   const follow = () => {
@@ -209,12 +216,12 @@ function render({ model, el }) {
     if (!timer) status.textContent = "";
   };
   const preference = matchMedia("(prefers-color-scheme: dark)");
-  model.on("change:payload", follow);
+  hear("change:payload", follow);
   preference.addEventListener("change", follow);
   follow();
   return () => {
     clearTimeout(timer);
-    model.off("change:payload", follow);
+    for (const [event, f] of heard) model.off(event, f);
     preference.removeEventListener("change", follow);
   };
 }
