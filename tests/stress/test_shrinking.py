@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from tests.stress.conftest import NIGHTLY
 from tests.testing.faults import WRONG_RULES, WRONG_TENSOR_RULES
-from tests.testing.shrinking import SCALAR, SHAPED, shrunk
+from tests.testing.shrinking import SCALAR, SHAPED, reproduces, shrunk
 
 
 def test_wrong_rules_shrink_to_few_operations(report: Callable[[str], None]) -> None:
@@ -15,11 +15,14 @@ def test_wrong_rules_shrink_to_few_operations(report: Callable[[str], None]) -> 
     runs += [(what, op, "Tensor", SHAPED) for what, op in tensors.items()]
     lengths, seconds, lines = [], [], []
     for what, op, carrier, among in runs:
-        program, spent = shrunk(op, carrier, among)
-        assert program is not None, f"{carrier}: {what}: not found"
-        lengths.append(len(program))
-        seconds.append(spent)
-        lines.append(f"  {what} ({carrier}): {program!r}, {spent:.1f} s")
+        left = shrunk(op, carrier, among)
+        assert left.program is not None, f"{carrier}: {what}: not found"
+        assert reproduces(left.program, op), f"{carrier}: {what}: right, when run:\n{left.program}"
+        lengths.append(len(left.program))
+        seconds.append(left.seconds)
+        lines.append(
+            f"  {what} ({carrier}): {left.program!r}, {left.seconds:.1f} s, {left.examples} examples after the first"
+        )
     report(
         f"{len(runs)} wrong rules shrink to a median of {statistics.median(lengths):g} operations (at most "
         f"{max(lengths)}) in a median of {statistics.median(seconds):.1f} s (at most {max(seconds):.1f}) of CPU"

@@ -138,8 +138,10 @@ class Program:
         count = len(self.leaves)
         lines += [f"x{count + i} = {step.code()}" for i, step in enumerate(self.steps)]
         last = f"x{count + len(self.steps) - 1}"
+        # With every entry weighing the same, a rule that puts them in the wrong places would look right.
+        weights = f"np.arange(1.0, 1 + {last}.size).reshape({last}.shape)"
         scalar = all(isinstance(x, float) for x in self.leaves)
-        lines.append(f"{last}.backward()" if scalar else f"{last}.backward(np.ones({last}.shape))")
+        lines.append(f"{last}.backward()" if scalar else f"{last}.backward({weights})")
         return "\n".join(lines)
 
     def __repr__(self) -> str:

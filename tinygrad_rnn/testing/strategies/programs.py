@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 from hypothesis import assume, currently_in_test_context, note
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tinygrad_rnn.testing.strategies import arguments as check
-from tinygrad_rnn.testing.strategies.arrays import DOMAIN, arrays, numbers
+from tinygrad_rnn.testing.strategies.arrays import DOMAIN, numbers
 from tinygrad_rnn.testing.strategies.program import Program, Step
 from tinygrad_rnn.testing.strategies.steps import RECIPES, Recipe, recipe_of
 
@@ -21,6 +20,19 @@ LARGEST, SMALLEST = 100.0, 1e-60
 MOST_ENTRIES = 64
 DIGIT = (
     8  # how far back the second and third argument reach, and how many parameters there are to choose from
+)
+SIDE = st.sampled_from((1, 2, 3, 2))
+MOST_NUMBERS = 9  # for one array: all of three by three
+BACK = st.sampled_from((0, 0, 0, 0, 1, 2, 3, 5))  # mostly the value just made: else most of it would be dead
+REST = st.integers(0, DIGIT**3 - 1)
+Shape = Callable[[int, int], tuple[int, ...]]
+SHAPES: tuple[Shape, ...] = (
+    lambda a, b: (),
+    lambda a, b: (b,),
+    lambda a, b: (a, b),
+    lambda a, b: (b, b),  # broadcasts against some of the others only; a product of matrices fits always
+    lambda a, b: (a, 1),
+    lambda a, b: (1, b),
 )
 Instruction = tuple[Recipe, int, int]  # the third: places of the other arguments and the choice of parameters
 
@@ -75,25 +87,35 @@ def programs(
 def _leaves(carrier: str, count: int, domain: tuple[float, float], kinks: bool) -> SearchStrategy[list[Any]]:
     if carrier == "Value":
         return st.lists(numbers(domain=domain, kinks=kinks), min_size=1, max_size=count)
-    shapes = st.integers(1, count).flatmap(
-        lambda n: hnp.mutually_broadcastable_shapes(num_shapes=n, max_dims=2, min_side=1, max_side=3)
-    )
-    return shapes.flatmap(
-        lambda drawn: st.tuples(*(arrays(s, domain=domain, kinks=kinks) for s in drawn.input_shapes)).map(
-            list
-        )
-    )
+    entries = st.lists(numbers(domain=domain, kinks=kinks), min_size=1, max_size=MOST_NUMBERS)
+    return _arrays(st.lists(_leaf(st.sampled_from(SHAPES), entries), min_size=1, max_size=count))
+
+
+# Drawn one by one, here and below: st.tuples() and st.builds() would have Hypothesis try hundreds of examples, after
+# a failure, to tell which of their members matter; nobody would see it, for a program prints itself.
+@st.composite
+def _leaf(draw: DrawFn, shapes: SearchStrategy[Shape], entries: SearchStrategy[list[float]]) -> Any:
+    return draw(shapes), draw(entries)
+
+
+@st.composite
+def _arrays(draw: DrawFn, leaves: SearchStrategy[list[Any]]) -> list[np.ndarray]:
+    """Arrays most of which broadcast; what has more entries than numbers were drawn repeats those."""
+    sides = draw(SIDE), draw(SIDE)
+    return [np.resize(entries, shape(*sides)) for shape, entries in draw(leaves)]
+
+
+@st.composite
+def _instruction(draw: DrawFn, recipes: SearchStrategy[Recipe]) -> Instruction:
+    # At most four choices with that of the list: Hypothesis deletes runs of up to five, more would never be taken out.
+    return draw(recipes), draw(BACK), draw(REST)
 
 
 @st.composite
 def _programs(
     draw: DrawFn, leaves: SearchStrategy[list[Any]], recipes: Sequence[Recipe], most: int, smooth: bool
 ) -> Program:
-    # At most four choices an instruction: Hypothesis deletes runs of up to five, so more would never be taken out.
-    last = st.sampled_from(
-        (0, 0, 0, 0, 1, 2, 3, 5)
-    )  # mostly the value just made: else most of it would be dead
-    instruction = st.tuples(st.sampled_from(recipes), last, st.integers(0, DIGIT**3 - 1))
+    instruction = _instruction(st.sampled_from(recipes))
     start = draw(leaves)
     # Where nothing that was drawn fits, the first operation that does.
     drawn = draw(st.lists(instruction, min_size=1, max_size=most))
