@@ -15,6 +15,7 @@ import webbrowser
 import pytest
 
 from tinygrad_rnn.cli import main
+from tinygrad_rnn.testing.culprits import RED
 from tinygrad_rnn.train.checkpoint import load
 
 COMMANDS = ("demo", "train", "sample", "draw", "explore", "check")
@@ -32,6 +33,12 @@ wrong_square = tr.Op(name="wrong_square", symbol="?", forward=lambda xp, x: x * 
 
 def wrong(x=np.array([1.0, 2.0])):
     return wrong_square(x).sum()
+
+standing = tr.Op(name="standing", symbol="?", forward=lambda xp, x: x * x,
+                 partials=(lambda xp, y, x: 2.0 * tr.detach(x),))
+
+def wrong_twice(x=np.array([1.0, 2.0])):
+    return standing(x).sum()
 
 def needs_arguments(x, y):
     return x * y
@@ -356,7 +363,28 @@ def test_right_gradients_pass_the_check(functions, capsys, name):
 
 def test_wrong_gradients_fail_the_check(functions, capsys):
     assert main(["check", f"{functions}:wrong"]) == 1
-    assert capsys.readouterr().out.strip()
+    assert capsys.readouterr().out.startswith("gradcheck FAILED")
+
+
+def test_the_check_draws_the_culprits(functions, capsys, tmp_path):
+    out = tmp_path / "culprits.dot"
+    assert main(["check", f"{functions}:right", "--out", str(out)]) == 0
+    assert not out.exists()
+    assert main(["check", f"{functions}:wrong", "--out", str(out)]) == 1
+    assert f"written: {out}" in capsys.readouterr().out
+    assert RED in out.read_text(encoding="utf-8")
+
+
+def test_the_check_of_second_derivatives_is_an_option(functions, capsys):
+    assert main(["check", f"{functions}:wrong_twice"]) == 0
+    assert main(["check", f"{functions}:wrong_twice", "--order", "2"]) == 1
+    assert "second order" in capsys.readouterr().out
+    assert "--order" in failed(capsys, ["check", f"{functions}:right", "--order", "3"], 2)
+
+
+def test_a_wrong_format_is_told_before_the_check(capsys):
+    line = failed(capsys, ["check", "missing.py:f", "--out", "culprits.txt"], 1)
+    assert "the format 'txt' is unknown; legal: svg, png, pdf, dot" in line
 
 
 @pytest.mark.parametrize("command", ["check", "draw", "explore"])
@@ -366,7 +394,7 @@ def test_wrong_gradients_fail_the_check(functions, capsys):
         ("absent", "has no function 'absent'; it has: right, wrong, "),
         ("number", "has no function 'number'"),
         ("without_default", "parameter 'x' of without_default has no default"),
-        ("broken", "functions.py:35: NameError: name 'undefined_name' is not defined"),
+        ("broken", "functions.py:41: NameError: name 'undefined_name' is not defined"),
         ("text", "text_args must be a tuple, not a int"),
     ],
 )

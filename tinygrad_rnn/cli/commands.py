@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import webbrowser
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 import typer
 from tqdm import tqdm
 
-from tinygrad_rnn.cli.drawing import write_drawing, write_explorer
+from tinygrad_rnn.cli.drawing import format_of, write, write_drawing, write_explorer
 from tinygrad_rnn.cli.named import NamedFunctionError, call, load_function
 from tinygrad_rnn.testing import gradcheck
 from tinygrad_rnn.train.charmodel import CELLS, CharModel
@@ -156,16 +157,30 @@ def explore(
 
 def check(
     target: Annotated[str, typer.Argument(help="FILE.py:function.", metavar="TARGET", show_default=False)],
+    order: Annotated[int, typer.Option(help="2 checks second derivatives, too.", min=1, max=2)] = 1,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            help="A drawing of a graph that is wrong, the culprits in red: .svg, .png, .pdf or .dot."
+        ),
+    ] = None,
 ) -> None:
     """Check the gradients of a function.
 
-    They are compared with numerical ones; the exit code is 1 if they differ. The function is called with
-    FUNCTION_args of its file (a tuple of floats, arrays, lists, dicts or modules), or with its defaults.
+    They are compared with derivatives that are found without their rules; the exit code is 1 if they
+    differ, or if that cannot be told. The function is called with FUNCTION_args of its file (a tuple of
+    floats, arrays, lists, dicts or modules), or with its defaults.
     """
+    if out is not None:
+        format_of(out)
     function, arguments = load_function(target)
     if not arguments:
         raise NamedFunctionError(f"{target} has no arguments: there is no gradient to check")
-    report = call(target, gradcheck, (function, *arguments))
+    report = call(target, partial(gradcheck, order=order), (function, *arguments))
     typer.echo(str(report))
-    if not report.ok:
-        raise typer.Exit(1)
+    if report.ok:
+        return
+    if out is not None and report.graph is not None:
+        write(report.draw(), out)
+        typer.echo(f"written: {out}")
+    raise typer.Exit(1)

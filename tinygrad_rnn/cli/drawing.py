@@ -14,6 +14,7 @@ from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.train.checkpoint import load
 from tinygrad_rnn.viz import draw, explore
+from tinygrad_rnn.viz.drawing import Drawing
 
 LEVELS = ("op", "step", "scalar", "rolled")
 _FORMATS = ("svg", "png", "pdf", "dot")
@@ -30,11 +31,20 @@ def write_drawing(target: str, level: str, out: Path, prompt: str = "") -> None:
     """
     if level not in LEVELS:
         raise ValueError(f"--level {level!r} is unknown; legal: {', '.join(LEVELS)}")
-    suffix = _format(out, _FORMATS)
+    format_of(out)
     output = _function_output(target) if is_function_name(target) else _model_loss(target, level, prompt)
     if output.shape == () and not output.has_grad:
         output.backward()
-    drawing = draw(output, level=level)
+    write(draw(output, level=level), out)
+
+
+def write(drawing: Drawing, out: Path) -> None:
+    """Write a drawing in the format that the name of the file asks for.
+
+    Raises:
+        ValueError: an unknown format.
+    """
+    suffix = format_of(out)
     if suffix == "dot":
         out.write_text(drawing.source, encoding="utf-8")
     else:
@@ -48,12 +58,17 @@ def write_explorer(target: str, out: Path, prompt: str = "") -> Path:
         ValueError: an unknown format, a prompt that is too short, or a function of several numbers.
         CheckpointError, NamedFunctionError: the target cannot be used.
     """
-    _format(out, _PAGES)
+    format_of(out, _PAGES)
     output = _function_output(target) if is_function_name(target) else _model_loss(target, "op", prompt)
     return Path(explore(output).save(out)).absolute()
 
 
-def _format(out: Path, legal: tuple[str, ...]) -> str:
+def format_of(out: Path, legal: tuple[str, ...] = _FORMATS) -> str:
+    """Return the format that the name of a file asks for, one of ``legal``; those of drawings unless told otherwise.
+
+    Raises:
+        ValueError: it is none of them.
+    """
     suffix = out.suffix.removeprefix(".").lower()
     if suffix not in legal:
         raise ValueError(f"--out {str(out)!r}: the format {suffix!r} is unknown; legal: {', '.join(legal)}")
