@@ -19,6 +19,10 @@ def pytest_addoption(parser: Any) -> None:
 
 def pytest_configure(config: Any) -> None:
     """Load what checks, if it is asked for."""
+    config.addinivalue_line(
+        "markers",
+        "no_gradcheck: leave a test out of --gradcheck, whose gradients are no derivatives on purpose",
+    )
     if config.getoption("--gradcheck"):
         from tinygrad_rnn.testing.plugin import GradcheckEverything
 
