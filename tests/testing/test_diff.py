@@ -36,7 +36,7 @@ def by_hand(p, x, h0, targets, fault=""):
         hs[t] = np.tanh(x[t] @ p["Wxh"] + hs[t - 1] @ p["Whh"] + p["bh"])
         total += float(np.sum((hs[t] @ p["Why"] + p["by"] - targets[t]) ** 2))
     d = {name: np.zeros_like(w) for name, w in p.items()}
-    dhs, dzs, dh_next = [None] * T, [None] * T, np.zeros((B, H))
+    dhs, dzs, dnexts, dh_next = [None] * T, [None] * T, [None] * T, np.zeros((B, H))
     for t in reversed(range(T)):
         dy = 2 * (hs[t] @ p["Why"] + p["by"] - targets[t])
         if fault == "averaged":
@@ -59,22 +59,26 @@ def by_hand(p, x, h0, targets, fault=""):
         d["bh"] += 0 if fault == "bias" else (dz.sum(1)[:H] if fault == "axis" else dz.sum(0))
         dh_next = dz @ (p["Whh"] if fault == "not transposed" else p["Whh"].T)
         if fault == "clipped carry":
-            dh_next = np.clip(dh_next, -0.5, 0.5)
-    return total, {**d, "h0": dh_next, "dh": dhs, "dz": dzs}
+            dh_next = np.clip(dh_next, -0.37, 0.37)
+        dnexts[t] = dh_next
+    if fault == "clipped after":
+        d = {name: np.clip(g, -1.0, 1.0) for name, g in d.items()}
+    return total, {**d, "h0": dh_next, "dh": dhs, "dz": dzs, "dh_next": dnexts}
 
 
 ARGS = (PARAMETERS, X, H0, Y)
 FAULTS = {
     "dh_next": ("dh", T - 2, "dh_next is not added"),
     "clipped": ("dh", T - 1, "clipped at 1 inside the loop"),
-    "clipped carry": ("dh", T - 2, "clipped at 0.5 inside the loop"),
+    "clipped carry": ("dh_next", T - 1, "clipped at 0.37 inside the loop (clip the sum after it): dh_next"),
+    "clipped after": ("by", None, "clipped at 1 after the loop"),
     "h_t": ("Whh", None, "h_t is used where h_{t-1} is wanted"),
     "next input": ("Wxh", None, "x_{t+1} is used where x_t is wanted"),
     "bias": ("bh", None, "the bias is forgotten"),
     "no tanh'": ("dz", T - 1, "tanh' is missing"),
     "averaged": ("dh", T - 1, "= 1/T"),
     "early slope": ("dz", T - 1, "the slope (1 - h²) is taken at h_{t-1}"),
-    "not transposed": ("dh", T - 2, "transposed"),
+    "not transposed": ("dh_next", T - 1, "transposed"),
     "overwritten": ("Whh", None, "overwritten instead of accumulated: only the contribution of t=0"),
     "first step": ("Whh", None, "the contribution of t=0 is missing"),
     "last loss": ("dh", T - 2, "only the loss of the last step is counted"),
@@ -87,7 +91,7 @@ def test_a_right_backward_agrees():
     assert found.ok, str(found)
     assert bool(found)
     assert found.first is None
-    assert found.compared == 5 + 1 + 2 * T
+    assert found.compared == 5 + 1 + 3 * T
     assert str(found).startswith(f"the backward pass is right: {found.compared} arrays agree")
 
 
@@ -230,6 +234,41 @@ def test_a_function_that_returns_its_gradients_in_order():
     assert "transposed" in found.cause
 
 
+def test_what_is_carried_back_has_a_name():
+    _, d = by_hand(*ARGS)
+    for name in ("dhnext", "dh_next", "dnext_h", "dh_prev"):
+        assert diff_backward({name: d["dh_next"]}, loss, *ARGS).compared == T
+
+
+def test_lists_that_run_backwards():
+    _, d = by_hand(*ARGS)
+    turned = {**d, "dh": d["dh"][::-1], "dz": d["dz"][::-1]}
+    assert "backwards in time: the first item of dh and of dz" in diff_backward(turned, loss, *ARGS).cause
+    turned["by"] = -d["by"]
+    assert "backwards" not in diff_backward(turned, loss, *ARGS).cause
+
+
+def test_a_loop_without_steps_still_knows_its_slopes():
+    """Nothing tells its steps apart, but all tanh are known."""
+
+    def plain(p, x, h0, targets):
+        total, h = 0.0, h0
+        for x_t, y_t in zip(x, targets, strict=True):
+            h = ops.tanh(x_t @ p["Wxh"] + h @ p["Whh"] + p["bh"])
+            total = total + ((h @ p["Why"] + p["by"] - y_t) ** 2).sum()
+        return total
+
+    _, d = by_hand(*ARGS, fault="no tanh'")
+    found = diff_backward({name: d[name] for name in WEIGHTS}, plain, *ARGS)
+    assert "tanh' is missing" in found.cause
+
+
+def test_more_is_asked_for_where_weights_alone_tell_nothing():
+    _, d = by_hand(*ARGS)
+    wrong = {name: d[name] * default_rng(0).normal(size=d[name].shape) for name in WEIGHTS}
+    assert "hand over the derivatives by the states, too" in str(diff_backward(wrong, loss, *ARGS))
+
+
 def test_names_and_forms():
     _, d = by_hand(*ARGS)
     assert diff_backward({"dWhh": d["Whh"], "d_bh": d["bh"]}, loss, *ARGS).ok
@@ -273,6 +312,20 @@ class TestBadInput:
     def test_an_unknown_name(self):
         with pytest.raises(KeyError, match="'dq' names nothing in this network; known: Wxh"):
             diff_backward({"dq": np.zeros(3)}, loss, *ARGS)
+
+    def test_a_name_that_only_a_named_node_would_tell(self):
+        cell = tr.nn.LSTMCell(2, 3, rng=default_rng(0))
+        with pytest.raises(
+            KeyError, match=r"'dz' cannot be told by its name .* \.named\('z'\) in each step; known:"
+        ):
+            diff_backward(
+                {"dz": [0.0] * 4}, lambda c, x: tr.unroll(c, x).final_state[0].sum(), cell, np.ones((4, 2))
+            )
+
+    @pytest.mark.parametrize("nothing", [{}, {"bh": None}])
+    def test_nothing_to_compare(self, nothing):
+        with pytest.raises(ValueError, match="no array to compare"):
+            diff_backward(nothing, loss, *ARGS)
 
     def test_a_list_of_another_length(self):
         with pytest.raises(ValueError, match="'dh' has 3 items over time; the network has T=6 steps"):

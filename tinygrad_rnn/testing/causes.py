@@ -2,25 +2,44 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.testing import hints
 from tinygrad_rnn.testing.handwritten import NO_STEP, Entry
-from tinygrad_rnn.testing.mistakes import mistakes
-from tinygrad_rnn.testing.tape import Cotangents, Tape
+from tinygrad_rnn.testing.mistakes import Mistake, mistakes
+from tinygrad_rnn.testing.slips import slips
+from tinygrad_rnn.testing.tape import Cotangents, Edit, Tape
 
 _REPRODUCES = 1e-6
 
 
 def expected_of(entry: Entry, found: Cotangents) -> Any:
     """Return the right array in the place of an entry."""
-    return np.asarray(found.get(entry.node, np.zeros(entry.node.shape)), dtype=float)
+    source = found.carried if entry.carried else found
+    return np.asarray(source.get(entry.node, np.zeros(entry.node.shape)), dtype=float)
 
 
-def cause_of(tape: Tape, under_test: list[Entry], wrong: list[Entry], found: Cotangents) -> tuple[str, bool]:
-    """Return the likely mistake, and whether making it gives every array under test.
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """A likely mistake.
+
+    Attributes:
+        text: what it is, ``""`` where none fits.
+        certain: whether making it gives every array under test.
+        at: a node that it is made at, where it is made at one place of a step.
+    """
+
+    text: str = ""
+    certain: bool = False
+    at: Node | None = None
+
+
+def cause_of(tape: Tape, under_test: list[Entry], wrong: list[Entry], found: Cotangents) -> Cause:
+    """Return the likely mistake.
 
     Args:
         tape: the recorded loss.
@@ -28,27 +47,79 @@ def cause_of(tape: Tape, under_test: list[Entry], wrong: list[Entry], found: Cot
         wrong: those that depart, in the order of a backward pass.
         found: the right cotangents.
     """
-    simple = _constant_factor(wrong, under_test, found, tape)
+    simple = (
+        _backwards(under_test, found)
+        or _constant_factor(wrong, under_test, found, tape)
+        or _clipped_after(wrong, found)
+    )
     if simple:
-        return simple, True
-    best: tuple[int, str] = (0, "")
-    magnitudes = [float(np.max(np.abs(e.got), initial=0.0)) for e in wrong if e.t != NO_STEP]
-    for mistake in mistakes(tape, magnitudes):
-        try:
-            made = tape.backward(mistake.edit)
-        except Exception:  # a mistake that cannot be made on this network
-            continue
-        if not _same(wrong[0], made):
-            continue
-        if all(_same(e, made) for e in under_test):
-            return mistake.cause, True
-        score = sum(_same(e, made) for e in under_test)
-        best = max(best, (score, mistake.cause), key=lambda pair: pair[0])
+        return Cause(simple, True)
+    best: tuple[int, Mistake | None] = (0, None)
+    for mistake in mistakes(tape, _limits(tape, wrong[0], found)):
+        score = _score(tape, mistake, under_test, wrong)
+        if score == len(under_test):
+            return Cause(mistake.cause, True, mistake.at)
+        best = max(best, (score, mistake), key=lambda pair: pair[0])
     local = _hint(tape, wrong[0], found)
-    alone = len(wrong) == 1 or all(e.t == NO_STEP for e in wrong)
-    if local and (alone or not best[1]):
-        return local, False
-    return best[1] or local, False
+    if not local or len(wrong) > 1:
+        for slip in slips(tape):
+            if _score(tape, slip, under_test, wrong) == len(under_test):
+                return Cause(slip.cause, True, slip.at)
+    alone = all(e.t == NO_STEP for e in wrong)
+    if best[1] is None or (local and (alone or len(wrong) == 1)):
+        return Cause(local)
+    return Cause(best[1].cause, False, best[1].at)
+
+
+def _score(tape: Tape, mistake: Mistake, under_test: list[Entry], wrong: list[Entry]) -> int:
+    """Return how many of the arrays a mistake gives, 0 where not even the first that departs."""
+    try:
+        made = tape.backward(mistake.edit)
+    except Exception:  # a mistake that cannot be made on this network
+        return 0
+    return sum(_same(e, made) for e in under_test) if _same(wrong[0], made) else 0
+
+
+def _limits(tape: Tape, first: Entry, found: Cotangents) -> list[float]:
+    """Return the magnitudes at which the first array that departs may have been clipped, or what is carried to it."""
+    if first.t == NO_STEP or np.shape(first.got) != first.node.shape:
+        return []
+
+    def edge(node: Node, parent: Node, c: Any) -> Any:
+        return None if parent is first.node and tape.crosses(node, parent) else c
+
+    rest = 0.0 if first.carried else expected_of(first, tape.backward(Edit(edge=edge)))
+    limit = hints.clipped_at(expected_of(first, found) - rest, first.got - rest)
+    return [float(np.max(np.abs(first.got), initial=0.0)), *([] if limit is None else [limit])]
+
+
+def _backwards(under_test: list[Entry], found: Cotangents) -> str:
+    """Return a sentence if the lists over time agree when they are read from their ends."""
+    names = dict.fromkeys(e.name for e in under_test if e.t != NO_STEP)
+    turned = []
+    for name in names:
+        entries = sorted((e for e in under_test if e.name == name and e.t != NO_STEP), key=lambda e: e.t)
+        pairs = list(zip(entries, reversed(entries), strict=True))
+        if all(_same(e, found) for e in entries) or not all(
+            _same(replace(e, got=r.got), found) for e, r in pairs
+        ):
+            continue
+        turned.append(name)
+    right = all(e.name in turned or _same(e, found) for e in under_test)
+    said = f"backwards in time: the first item of {' and of '.join(turned)} is to be that of t=0"
+    return said if turned and right else ""
+
+
+def _clipped_after(wrong: list[Entry], found: Cotangents) -> str:
+    """Return a sentence if the parameters' gradients are the right ones, clipped."""
+    limit = max(float(np.max(np.abs(e.got), initial=0.0)) for e in wrong)
+    clipped = all(hints.alike(e.got, np.clip(expected_of(e, found), -limit, limit)) for e in wrong)
+    many = sum(int(np.size(e.got)) for e in wrong) > 1
+    if not limit or not clipped or not many or any(e.t != NO_STEP for e in wrong):
+        return ""
+    return (
+        f"clipped at {limit:.6g} after the loop: hand over what they were before that, nothing else is wrong"
+    )
 
 
 def _same(entry: Entry, made: Cotangents) -> bool:

@@ -13,6 +13,7 @@ from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.testing.causes import cause_of, expected_of, factor_of
 from tinygrad_rnn.testing.handwritten import NO_STEP, Entry, Names, entries, result_of
+from tinygrad_rnn.testing.lines import age, lines_of
 from tinygrad_rnn.testing.tape import BEFORE, Cotangents, Tape
 from tinygrad_rnn.testing.trial import Trial
 
@@ -147,15 +148,16 @@ def diff_backward(
         mine: a dict of gradients by name, or a function of the same arguments that returns one (or a gradient for each
             argument; a loss may stand before). A name is that of an argument, a parameter or a node, with or without
             a d in front: ``"weight_hh"``, ``"dWhh"``. Under ``"dh"`` stands a list over t (or a dict from t, or an
-            array) of the total derivatives by the states h_t, under ``"dz"`` those by what is squashed to h_t.
+            array) of the total derivatives by the states h_t, under ``"dz"`` those by what is squashed to h_t, under
+            ``"dh_next"`` what step t hands back to h_{t-1}.
         fn: returns the loss, computed with ``tr.unroll`` (or in scopes ``"t=3"``); what follows it is ignored.
         args: floats, arrays, nodes and Modules, nested in any way.
         tolerance: relative to the largest entry of an array.
 
     Raises:
-        KeyError: a name that is not in the network.
+        KeyError: a name that is not in the network; the message lists those that are.
         TypeError: ``mine`` gives no gradients, or ``fn`` no loss.
-        ValueError: a list over time has another length than the network.
+        ValueError: a list over time has another length than the network, or ``mine`` is empty.
 
     Example:
         >>> import tinygrad_rnn as tr
@@ -181,17 +183,23 @@ def diff_backward(
     loss, given = result_of(mine, args, names, paths)
     found = tape.backward()
     under_test = sorted(entries(given, names, tape), key=lambda e: _order(e, tape))
+    if not under_test:
+        raise ValueError("diff_backward: mine has no array to compare")
     departures = [d for d in (_departure(e, found, tolerance) for e in under_test) if d is not None]
     notes = _notes(given, names, tape)
     if loss is not None and not np.isclose(loss, float(tape.loss._data), rtol=tolerance, atol=0.0):
-        cause = f"the forward passes differ: your loss is {loss:.9g}, that of fn {float(tape.loss._data):.9g}"
+        said = f"the forward passes differ: your loss is {loss:.9g}, that of fn {float(tape.loss._data):.9g}"
         ratio = factor_of(loss, float(tape.loss._data), tape)
-        return BackwardDiff(tuple(departures), f"{cause}{ratio}", False, len(under_test), notes)
+        return BackwardDiff(tuple(departures), f"{said}{ratio}", False, len(under_test), notes)
     if not departures:
         return BackwardDiff((), "", False, len(under_test), notes)
     wrong = [e for e in under_test if _departure(e, found, tolerance) is not None]
-    cause, certain = cause_of(tape, under_test, wrong, found)
-    return BackwardDiff(tuple(departures), cause, certain, len(under_test), notes)
+    cause = cause_of(tape, under_test, wrong, found)
+    line = "" if cause.at is None else lines_of(trial.run).get(age(cause.at, leaves[0]), "")
+    text = f"{cause.text} ({line})" if line else cause.text
+    if not text and tape.last != BEFORE and all(e.t == NO_STEP for e in under_test):
+        notes += ('hand over the derivatives by the states, too ({"dh": list over t}): they tell the step',)
+    return BackwardDiff(tuple(departures), text, cause.certain, len(under_test), notes)
 
 
 def _loss(outputs: list[tuple[str, Any]]) -> Any:

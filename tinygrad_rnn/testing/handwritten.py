@@ -17,6 +17,7 @@ from tinygrad_rnn.testing.tape import BEFORE, Tape
 NO_STEP = -2  # of a parameter
 _PREFIXES = ("d_", "grad_", "d")
 _PRE_ACTIVATIONS = ("z", "a", "raw", "pre", "net", "hraw", "dhraw", "act")
+_CARRY = re.compile(r"\Ad_?(?:(?:next|prev)_?(\w+)|(\w+?)_?(?:next|prev))\Z")  # dhnext, dh_next, dprev_h
 _LAST_KEY = re.compile(r"\['?([^'\]]+)'?\]\Z")
 
 
@@ -29,12 +30,14 @@ class Entry:
         t: its time step, ``NO_STEP`` of a parameter.
         got: the array.
         node: the node whose cotangent it should be.
+        carried: whether it should be the part alone that comes back to ``node`` from the step after it.
     """
 
     name: str
     t: int
     got: Any
     node: Node
+    carried: bool = False
 
 
 class Names:
@@ -78,6 +81,12 @@ class Names:
             return self._before_activation
         return None
 
+    def carry(self, key: str) -> Callable[[int], Node | None] | None:
+        """Return the function from a step to the state that ``key`` (such as ``"dh_next"``) comes back to from it."""
+        found = _CARRY.match(key)
+        state = found and (found[1] or found[2])
+        return (lambda t: self._tape.at(state, t - 1)) if state in self._tape.names() else None
+
     def _before_activation(self, t: int) -> Node | None:
         """Return what the state of step ``t`` is a function of: the argument of its nonlinearity."""
         state = self._tape.at("h", t)
@@ -87,7 +96,10 @@ class Names:
 
     def known(self) -> str:
         """Return all names, for an error."""
-        return ", ".join([*self.parameters, *(f"d{name} (by t)" for name in self._tape.names())])
+        series = [f"d{name} (by t)" for name in self._tape.names()]
+        carries = [f"d{name}_next (by t)" for name in self._tape.states()]
+        readable = [name for name in self.parameters if not name[0].isdigit()]
+        return ", ".join([*readable, *series, *carries])
 
 
 def entries(given: Mapping[str, Any], names: Names, tape: Tape) -> Iterator[Entry]:
@@ -100,16 +112,23 @@ def entries(given: Mapping[str, Any], names: Names, tape: Tape) -> Iterator[Entr
     for key, value in given.items():
         node = names.parameter(key)
         timed = names.series(key)
+        carried = names.carry(key) if timed is None else None
+        timed = timed or carried
         if node is not None and not (timed is not None and isinstance(value, (list, tuple, Mapping))):
             if value is not None:
                 yield Entry(key, NO_STEP, _array(key, value), node)
             continue
         if timed is None:
             raise KeyError(f"diff_backward: {key!r} names nothing in this network; known: {names.known()}")
-        for t, item in _by_step(key, value, tape.last + 1):
-            found = timed(t)
+        items = [(t, timed(t), item) for t, item in _by_step(key, value, tape.last + 1)]
+        if all(found is None for _, found, _ in items):
+            raise KeyError(
+                f"diff_backward: {key!r} cannot be told by its name in this network: call the node "
+                f".named({key.removeprefix('d')!r}) in each step; known: {names.known()}"
+            )
+        for t, found, item in items:
             if found is not None and item is not None:
-                yield Entry(key, t, _array(f"{key}[{t}]", item), found)
+                yield Entry(key, t, _array(f"{key}[{t}]", item), found, carried is not None)
 
 
 def _by_step(key: str, value: Any, steps: int) -> Iterator[tuple[int, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,19 @@ from tinygrad_rnn.nn.places import is_initial, place_of, series
 
 BEFORE = -1  # the step of what stands before the first one
 
-Cotangents = dict[Node, Any]
+
+class Cotangents(dict[Node, Any]):
+    """The cotangent of each node.
+
+    Attributes:
+        carried: of a state the part that comes back from the step after it, such as ``dh_next``.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.carried: dict[Node, Any] = {}
+
+
 Contribution = Callable[[Node, int, Any], Any]
 
 
@@ -32,11 +44,13 @@ class Edit:
         contribution: from a node, the number of a parent and the node's cotangent to what is handed to that parent;
             ``NotImplemented`` for what the rule says.
         edge: from a node, a parent and what is handed over to what arrives; None cuts the edge.
+        carry: from a state and all that comes back to it from the next step to what is used in its place.
     """
 
     cotangent: Callable[[Node, Any], Any] = _unchanged
     contribution: Contribution = field(default=lambda node, i, g: NotImplemented)
     edge: Callable[[Node, Node, Any], Any] = field(default=lambda node, parent, c: c)
+    carry: Callable[[Node, Any], Any] = _unchanged
 
 
 RIGHT = Edit()
@@ -106,25 +120,53 @@ class Tape:
             return t == 0 and self.is_initial(parent)
         return parent.op is not None and self.step(parent) == t - 1
 
+    def states(self) -> list[str]:
+        """Return what the states are called that are handed from step to step, such as ``["h", "c"]``."""
+        pairs = ((node, parent) for node in self.graph for parent in node.parents)
+        names = dict.fromkeys(self.called(p) for node, p in pairs if self.crosses(node, p))
+        return [name for name in names if name]
+
+    def positions(self) -> list[tuple[int, tuple[Node, ...]]]:
+        """Return what stands at one place in every step: (1, the first sigmoid of each), (2, the second of each)."""
+        found: dict[tuple[tuple[str, ...], int], list[Node]] = {}
+        counts: dict[tuple[tuple[str, ...], int], int] = {}
+        inner = [node for node in self.graph if node.op is not None and self._steps[node] >= 0]
+        for node in sorted(inner, key=lambda node: node._stamp):
+            place = place_of(node._scope)
+            kind = (*place.lane, *place.path[len(place.frame) :], node.op.name)
+            count = counts[kind, place.step] = counts.get((kind, place.step), -1) + 1
+            found.setdefault((kind, count), []).append(node)
+        return [(count + 1, tuple(nodes)) for (_, count), nodes in found.items()]
+
     def backward(self, edit: Edit = RIGHT) -> Cotangents:
         """Return the cotangent of every node, in a pass that goes wrong as ``edit`` says."""
-        found: Cotangents = {self.loss: np.ones(self.loss.shape)}
+        found = Cotangents()
+        sums: dict[Node, Any] = {self.loss: np.ones(self.loss.shape)}
         with np.errstate(all="ignore"):
             for node in reversed(self.graph.nodes):
-                g = found.get(node)
-                if g is None:
+                if node in found.carried:
+                    c = found.carried[node] = edit.carry(node, found.carried[node])
+                    sums[node] = c + sums.get(node, 0.0)
+                if node not in sums:
                     continue
-                found[node] = g = np.asarray(edit.cotangent(node, np.asarray(g)))
-                if node.op is None:
-                    continue
-                right = node._local_vjp(g if node.shape else float(g))
-                for i, (parent, c) in enumerate(zip(node.parents, right, strict=True)):
-                    chosen = edit.contribution(node, i, g) if c is not None else None
-                    c = c if chosen is NotImplemented else chosen
-                    c = None if c is None else edit.edge(node, parent, np.asarray(c, dtype=float))
-                    if c is not None:
-                        found[parent] = c if parent not in found else found[parent] + c
+                found[node] = g = np.asarray(edit.cotangent(node, np.asarray(sums[node])))
+                for parent, c in self._handed(node, g, edit):
+                    into = found.carried if self.crosses(node, parent) else sums
+                    into[parent] = c + into.get(parent, 0.0)
         return found
+
+    @staticmethod
+    def _handed(node: Node, g: Any, edit: Edit) -> Iterator[tuple[Node, Any]]:
+        """Yield each parent with what is handed to it."""
+        if node.op is None:
+            return
+        right = node._local_vjp(g if node.shape else float(g))
+        for i, (parent, c) in enumerate(zip(node.parents, right, strict=True)):
+            chosen = edit.contribution(node, i, g) if c is not None else None
+            c = c if chosen is NotImplemented else chosen
+            c = None if c is None else edit.edge(node, parent, np.asarray(c, dtype=float))
+            if c is not None:
+                yield parent, c
 
     def parts(self, leaf: Node, found: Mapping[Node, Any]) -> list[tuple[str, Any]]:
         """Return what each step adds to the cotangent of ``leaf``, from the last step to the first."""
