@@ -1,10 +1,13 @@
 """`pytest --pyargs tinygrad_rnn.testing.suite` in a process of its own, against a small module."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.testing.test_plugin import run
+from tests.testing.test_plugin import ROOT, run
 
 MODULE = '''
 import numpy as np
@@ -42,6 +45,26 @@ class TestsNothing(tr.testing.CellContract):
 class NotACell(tr.nn.Module):
     def __init__(self, sizes):
         self.sizes = sizes
+
+class Reader(tr.nn.Linear):
+    """Made in another way, but there is a contract for it."""
+
+class TestReader(tr.testing.ModuleContract):
+    def make(self, rng):
+        return Reader(3, 2, rng=rng)
+
+    def inputs(self, rng):
+        return (rng.normal(size=(4, 3)),)
+
+cube = tr.Op(name="cube", symbol="x", forward=lambda xp, x: x**3, vjp=lambda g, y, x: 3.0 * g * x * x)
+square = tr.Op(name="square", symbol="x", forward=lambda xp, x: x**2, vjp=lambda g, y, x: 2.0 * g * x)
+
+class TestSquare(tr.testing.OpContract):
+    def make(self):
+        return square
+
+    def samples(self):
+        return [(lambda op, x: op(x), (np.array([0.5, -1.5]),))]
 '''
 
 
@@ -63,8 +86,23 @@ def test_a_right_and_a_wrong_cell_of_someone_else(folder: Path) -> None:
     assert {line.split("::")[0] for line in failed} == {"TestWrong"}
     assert any("test_gradient_reaches_every_step" in line for line in failed)
     passed = {line.split("::")[1] for line in out.splitlines() if line.startswith("PASSED")}
-    assert passed == {"TestRight", "TestWrong", "Test_swish", "TestMine"}
+    assert passed == {"TestRight", "TestWrong", "Test_swish", "TestMine", "TestReader", "TestSquare"}
     assert sum("::TestRight::" in line for line in out.splitlines() if line.startswith("PASSED")) >= 15
+    left = [line for line in out.splitlines() if line.startswith("SKIPPED") and "is not tested" in line]
+    assert len(left) == 2
+    assert "cube is not tested: it is not elementwise with partials. Subclass OpContract beside it" in out
+    assert "NotACell is not tested: it is not made as Cell(input_size, hidden_size, rng=rng)" in out
+
+
+def test_a_module_in_the_current_folder_is_found_by_the_script_too(folder: Path) -> None:
+    script = "import sys; sys.path.remove(''); import pytest; sys.exit(pytest.main(sys.argv[1:]))"
+    command = [sys.executable, "-c", script, "--pyargs", "tinygrad_rnn.testing.suite", "-q", "-k", "TestMine"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "TINYGRAD_RNN_SUITE": "my_cells"}
+    done = subprocess.run(
+        [*command, "-p", "no:cacheprovider"], cwd=folder, env=environment, capture_output=True, text=True,
+        encoding="utf-8", check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout
 
 
 @pytest.mark.parametrize(
