@@ -1,4 +1,4 @@
-"""Who catches which fault, how often right gradients are called wrong, and how exact the truth is: one table."""
+"""Who catches which seeded fault: one table."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -6,10 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-import tinygrad_rnn as tr
 from tests.benchmarks import seeded_networks, seeded_operations
 from tests.benchmarks.checkers import Checker
-from tests.benchmarks.right_draws import disagreement, draw
 from tests.benchmarks.seeded_operations import Seeded
 
 FAULTS: list[Seeded] = [*seeded_operations.SEEDED, *seeded_networks.SEEDED]
@@ -65,46 +63,6 @@ def table(scores: dict[str, dict[str, Score]]) -> str:
     return "\n".join(
         "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
     )
-
-
-@dataclass(frozen=True)
-class Soundness:
-    """What the check said of right gradients.
-
-    Attributes:
-        verdicts: how often which.
-        alarms: the draws that were called wrong.
-        errors: the largest relative error of each gradient.
-    """
-
-    verdicts: Counter[str]
-    alarms: list[str]
-    errors: list[float]
-
-    def __str__(self) -> str:
-        errors = np.asarray(self.errors)
-        said = ", ".join(f"{count} {verdict}" for verdict, count in sorted(self.verdicts.items()))
-        return (
-            f"{sum(self.verdicts.values())} right draws (T up to 400, gains up to 2.5): {said}; "
-            f"{len(self.alarms)} false alarms\n"
-            f"agreement of {len(errors)} gradients above 1e-290 with the truth: at most {errors.max():.2g}, "
-            f"{100 * np.mean(errors <= 1e-12):.2f} % within 1e-12, median {np.median(errors):.2g}"
-        )
-
-
-def soundness(draws: int, seed: int = 0) -> Soundness:
-    """Check right gradients, and measure every tenth draw's agreement with the truth."""
-    rng = np.random.default_rng(seed)
-    found = Soundness(Counter(), [], [])
-    for k in range(draws):
-        case = draw(rng)
-        report = tr.testing.gradcheck(case.loss, *case.args)
-        found.verdicts[str(report.verdict)] += 1
-        if not report.ok:
-            found.alarms.append(f"{case.what}\n{report}")
-        if k % 10 == 0:
-            found.errors.extend(disagreement(case, rng))
-    return found
 
 
 def counts(faults: Sequence[Seeded] = FAULTS) -> dict[str, int]:

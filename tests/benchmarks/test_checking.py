@@ -16,13 +16,14 @@ from tests.benchmarks.checking import (
     counts,
     examples_needed,
     score,
-    soundness,
     table,
 )
-from tests.benchmarks.right_draws import draw
+from tests.benchmarks.right_draws import ENTROPY, EVERY, KINDS, LAST, draw
+from tests.benchmarks.soundness import Soundness, soundness
 
 OURS = ("gradcheck", "external")
 EXAMPLES = 3
+PROGRESS = 500
 
 
 def test_there_are_sixty_faults() -> None:
@@ -47,17 +48,25 @@ def test_beside_the_peers(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_right_gradients_pass(capsys: pytest.CaptureFixture[str]) -> None:
-    found = soundness(int(os.environ.get("CHECK_DRAWS", "10000")))
-    with capsys.disabled():
-        print(f"\n{found}")
+    draws, printed = int(os.environ.get("CHECK_DRAWS", "10000")), 0
+    for k, found in enumerate(soundness(draws), start=1):
+        with capsys.disabled():
+            for alarm in found.alarms[printed:]:
+                print(f"\nFALSE ALARM\n{alarm}", flush=True)
+            if k % PROGRESS == 0 or k == draws:
+                print(f"\n{found}", flush=True)
+        printed = len(found.alarms)
     errors = np.asarray(found.errors)
     assert found.alarms == []
     assert errors.max() <= 1e-10
     assert np.mean(errors <= 1e-12) >= 0.99
 
 
-def test_long_networks_are_among_the_draws() -> None:
-    rng = np.random.default_rng(0)
-    lengths = [int(draw(rng).what.split("T=")[1].split(",")[0]) for _ in range(200)]
-    assert max(lengths) > 300
-    assert min(lengths) == 1
+def test_what_is_drawn_is_long_and_steep() -> None:
+    found = Soundness()
+    for k in range(1000):
+        found.count(draw(np.random.default_rng([0, k])))
+    assert {*KINDS, LAST, EVERY, ENTROPY} <= set(found.drawn)
+    assert found.drawn["T >= 200"] > 10
+    assert found.drawn["both"] > 2
+    assert found.drawn["gain >= 2"] > 250
