@@ -114,7 +114,7 @@ def draw(rng: np.random.Generator, long: float = 0.04) -> Draw:
 
 def _cell(kind: str, I: int, H: int, gain: float, rng: np.random.Generator) -> Any:  # noqa: E741
     if kind == "Values":
-        return tuple((gain * rng.choice([-1.0, 1.0]), rng.normal(), rng.normal()))
+        return gain * rng.choice([-1.0, 1.0]), rng.normal(), rng.normal()
     if kind in ("tanh", "relu"):
         cell: Any = tr.nn.RNNCell(I, H, nonlinearity=kind, rng=rng)
     else:
@@ -162,6 +162,8 @@ def gradients(case: Draw) -> list[Gradient]:
         ):  # inputs: a gradient for each step, for they may differ by hundreds of orders
             steps = zip(case.moving, expected, got, strict=True)
             found += [Gradient(f"x_{t}", e, g) for t, e, g in steps]
+        elif path.startswith("argument 1"):
+            found.append(Gradient(f"x_{case.moving[number - len(case.cell)]}", expected, np.asarray(got)))
         else:
             found.append(Gradient(path, expected, np.asarray(got)))
     return found
