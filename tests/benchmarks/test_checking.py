@@ -3,6 +3,7 @@
 CHECK_DRAWS sets how many right draws are checked, 10,000 unless told otherwise: half an hour on one core.
 """
 
+import itertools
 import os
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 from tests.benchmarks.checkers import checkers, engine, external
 from tests.benchmarks.checking import (
     FAULTS,
+    FIRST_SEED,
     MOST_EXAMPLES,
     Score,
     counts,
@@ -20,6 +22,7 @@ from tests.benchmarks.checking import (
 )
 from tests.benchmarks.right_draws import ENTROPY, EVERY, KINDS, LAST, draw
 from tests.benchmarks.soundness import Soundness, soundness
+from tests.benchmarks.wrongness import alike, wrongness
 
 OURS = ("gradcheck", "external")
 EXAMPLES = 3
@@ -29,6 +32,17 @@ PROGRESS = 500
 def test_there_are_sixty_faults() -> None:
     assert len(FAULTS) == len({fault.name for fault in FAULTS}) == 60
     assert set(counts()) == {"operations", "accumulation", "losses", "cells", "unrolling", "optimizers"}
+
+
+def test_every_fault_is_wrong_wherever_it_is_tested() -> None:
+    for fault in FAULTS:
+        for seed in (*range(EXAMPLES), FIRST_SEED):
+            wrong = wrongness(fault, fault.draw(np.random.default_rng(seed)))
+            assert wrong > 4e-7, (fault.name, seed, wrong)
+
+
+def test_no_two_faults_are_the_same() -> None:
+    assert [(a.name, b.name) for a, b in itertools.combinations(FAULTS, 2) if alike(a, b)] == []
 
 
 @pytest.mark.parametrize("check", [engine, external])
