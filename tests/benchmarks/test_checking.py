@@ -22,6 +22,7 @@ from tests.benchmarks.checking import (
 )
 from tests.benchmarks.right_draws import ENTROPY, EVERY, KINDS, LAST, draw
 from tests.benchmarks.soundness import Soundness, soundness
+from tests.benchmarks.third_party import proofs, summary
 from tests.benchmarks.wrongness import alike, wrongness
 
 OURS = ("gradcheck", "external")
@@ -74,6 +75,15 @@ def test_right_gradients_pass(capsys: pytest.CaptureFixture[str]) -> None:
     assert found.alarms == []
     assert errors.max() <= 1e-10
     assert np.mean(errors <= 1e-12) >= 0.99
+
+
+def test_the_truth_is_true(capsys: pytest.CaptureFixture[str]) -> None:
+    found = proofs(80)
+    with capsys.disabled():
+        print(f"\n{summary(found)}")
+    assert max(p.of_truth for p in found) <= 1e-10
+    assert max(p.of_engine for p in found) <= 1e-10
+    assert sum(p.size < 1e-100 for p in found) > 3
 
 
 def test_what_is_drawn_is_long_and_steep() -> None:
