@@ -108,6 +108,8 @@ RIGHT = {
     "log of tiny": (lambda x: ops.log(x), 1e-250),
     "a permutation": (lambda x: x[default_rng(5).permutation(300)], default_rng(2).normal(size=300)),
     "no dependence": (lambda x, y: y * 2.0, 1.0, 2.0),
+    "a tangent that is no normal number": (lambda h: 1.0 + 1e-155 * (1e-155 * h), 0.5),
+    "a sure classifier, whose tangents cancel": (lambda x: tr.cross_entropy(x, 0), np.array([40.0, -40.0])),
     "a gradient": (tr.grad(lambda x: (ops.tanh(x) * x).sum()), X),
 }
 
@@ -161,6 +163,20 @@ class TestReport:
         assert report.mismatch.relative_error == 2.0
         assert report.mismatch.ratio == -1.0
         assert "complex step" in str(report)
+
+    def test_it_shows_as_many_digits_as_tell_the_numbers_apart(self):
+        factor = 1.0 + 1e-9
+        assert "expected 0.41997434161, got 0.41997434203 (" in str(gradcheck(scaled_tanh(factor), 1.0))
+        assert "expected 0.419974, got 0.839949 (ratio 2)" in str(gradcheck(scaled_tanh(2.0), 1.0))
+
+    def test_no_hint_comes_from_a_row_with_one_entry(self):
+        """At x = 2 alone 3x is half of 3x²."""
+        cube = elementwise(lambda xp, x: x**3, lambda xp, y, x: 3.0 * x)
+        assert gradcheck(cube, np.array([1.0, 2.0])).hint == ""
+        assert (
+            gradcheck(scaled_tanh(0.5), np.array([1.0, 2.0])).hint
+            == "a factor is wrong: got is 1/2 times expected"
+        )
 
     def test_it_finds_the_entry_among_many(self):
         n = 5000

@@ -123,11 +123,18 @@ class Comparison(ABC):
         return self.of_output(number, row, leaf)
 
     def hint(self, mismatch: Mismatch, parts: hints.Parts = ()) -> str:
-        """Return the kind of mistake that ``mismatch`` is an entry of, ``""`` where it is no known one."""
-        pair = self.both(mismatch)
-        if pair is None:
-            return ""
-        found = hints.hint(*pair, parts=parts, of=mismatch.argument)
+        """Return the kind of mistake that ``mismatch`` is an entry of, ``""`` where it is no known one.
+
+        One row of a Jacobian may have a single entry, which fits many patterns; a random mix of all rows tells more.
+        """
+        leaf, number = self._numbers(mismatch)
+        mixed = (
+            None if parts else self.of_output(number, self.rng.standard_normal(self.outputs[number][1]), leaf)
+        )
+        for pair in (mixed, self.both(mismatch)):
+            found = "" if pair is None else hints.hint(*pair, parts=parts, of=mismatch.argument)
+            if found:
+                break
         return self._transposed(mismatch) or found
 
     def _transposed(self, mismatch: Mismatch) -> str:

@@ -112,9 +112,10 @@ def _factor(sizes: Mapping[str, int]) -> Callable[[Any, Any], str]:
         if not k or not alike(got, k * expected):
             return ""
         simple = nice(k)
-        alone = np.count_nonzero(expected) == 1
-        if alone and (simple is None or abs(simple.numerator * simple.denominator) > _CHANCE):
-            return ""  # any two numbers have a ratio
+        if np.count_nonzero(expected) == 1:  # any two numbers have a ratio
+            telling = simple is not None and abs(simple.numerator * simple.denominator) <= _CHANCE
+            if expected.size > 1 or not telling:
+                return ""
         if abs(k + 1) <= ALIKE:
             return "the sign is wrong: got is -1 times expected"
         return f"a factor is wrong: got is {text_of(k)} times expected{_explained(k, sizes)}"
@@ -176,16 +177,20 @@ def _of_parts(parts: Parts) -> Callable[[Any, Any], str]:
 def _shifted(expected: Any, got: Any) -> str:
     if not expected.ndim or len(expected) < 3:
         return ""
-    if np.any(expected[:-1]) and alike(got[1:], expected[:-1]):
+    if np.count_nonzero(expected[:-1]) > 1 and alike(got[1:], expected[:-1]):
         return "off by one time step: got[t] is expected[t - 1]"
-    if np.any(expected[1:]) and alike(got[:-1], expected[1:]):
+    if np.count_nonzero(expected[1:]) > 1 and alike(got[:-1], expected[1:]):
         return "off by one time step: got[t] is expected[t + 1]"
     return ""
 
 
 def _clipped(expected: Any, got: Any) -> str:
     limit = clipped_at(expected, got)
-    return f"clipped at {limit:.6g}" if limit is not None and expected.size > 1 else ""
+    if limit is None:
+        return ""
+    at = np.abs(np.abs(got) - limit) <= RIGHT * limit
+    others = np.count_nonzero(got[~at])
+    return f"clipped at {limit:.6g}" if np.count_nonzero(at) >= (2 if others else _FEW) else ""
 
 
 def clipped_at(expected: Any, got: Any) -> float | None:

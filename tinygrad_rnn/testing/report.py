@@ -64,7 +64,8 @@ class Mismatch:
         where = f"{self.argument}{_at(self.index)}"
         if self.output_index or self.output not in ("output", "result"):
             where = f"d {self.output}{_at(self.output_index)} / d {where}"
-        return f"{where}: expected {self.expected:.17g}, got {self.got:.17g} (ratio {self.ratio:.9g})"
+        expected, got = _told_apart(self.expected, self.got)
+        return f"{where}: expected {expected}, got {got} (ratio {self.ratio:.9g})"
 
     def to_dict(self) -> dict[str, Any]:
         """Return the record as plain numbers and texts."""
@@ -218,6 +219,12 @@ def _rows(m: Mismatch) -> list[tuple[str, Any]]:
         ("got", m.got),
         ("ratio", m.ratio),
     ]
+
+
+def _told_apart(a: float, b: float) -> tuple[str, str]:
+    """Return two numbers with as many digits as tell them apart, and one more; six at least."""
+    digits = next((n for n in range(5, 17) if f"{a:.{n}g}" != f"{b:.{n}g}"), 16) + 1
+    return f"{a:.{digits}g}", f"{b:.{digits}g}"
 
 
 def _at(index: tuple[int, ...]) -> str:

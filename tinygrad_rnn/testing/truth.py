@@ -21,6 +21,7 @@ from tinygrad_rnn.testing.linearity import all_directions
 
 STEP = 1e-20
 SMALLEST = 1e-290  # a step that still leaves its products normal numbers
+TINIEST = 1e-300  # a size whose inverse is still a number
 VANISHES = 1e-19  # a slope below the step may be the step
 TINY = 1e-130  # the product of such a number with a step that is small beside it underflows
 MOST_SLOPES = 4  # arguments; an operation of more is run for all of them at once
@@ -166,7 +167,7 @@ def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
         room = np.fmin(room, np.where(a == 0, 1.0, np.abs(a)))  # a nan has no size
         size = np.maximum(size, np.abs(t))
     step = 1.0 if _exact_product(node, len(moving)) else STEP * np.maximum(room, 1e-250)
-    per_size = 1.0 / np.where(size == 0, 1.0, size)
+    per_size = 1.0 / np.where(size == 0, 1.0, np.maximum(size, TINIEST))
 
     def stepped(step: Any) -> Any:
         h = np.maximum(step * per_size, SMALLEST)
