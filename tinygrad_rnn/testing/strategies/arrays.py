@@ -115,7 +115,7 @@ def broadcastable_tensors(
 def _tensors(
     draw: DrawFn, shapes: Any, entries: Callable[[tuple[int, ...]], SearchStrategy[np.ndarray]]
 ) -> tuple[Tensor, ...]:
-    return tuple(Tensor(draw(entries(shape))) for shape in draw(shapes).input_shapes)
+    return tuple(draw(st.builds(Tensor, entries(shape))) for shape in draw(shapes).input_shapes)
 
 
 def index_keys(shape: Sequence[int], *, advanced: bool = True) -> SearchStrategy[Any]:
@@ -172,6 +172,21 @@ LAYOUTS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
 }
 
 
+def laid_out(array: Any, kind: str) -> np.ndarray:
+    """Return an array equal to ``array`` that lies otherwise in memory; what :func:`memory_layouts` prints.
+
+    Args:
+        array: any array.
+        kind: "C", "Fortran", "strided", "negative strides", "read-only" or "unaligned".
+
+    Example:
+        >>> laid_out([[1.0, 2.0]], "strided").strides
+        (32, 16)
+    """
+    array = np.asarray(array)
+    return LAYOUTS[check.one_of("laid_out: kind", kind, LAYOUTS)](array).reshape(array.shape)
+
+
 def memory_layouts(array: Any, *, kinds: Sequence[str] = tuple(LAYOUTS)) -> SearchStrategy[np.ndarray]:
     """Return arrays equal to ``array`` that lie otherwise in memory.
 
@@ -181,4 +196,4 @@ def memory_layouts(array: Any, *, kinds: Sequence[str] = tuple(LAYOUTS)) -> Sear
     """
     names = check.some_of("memory_layouts: kinds", kinds, LAYOUTS)
     drawn = array if isinstance(array, SearchStrategy) else st.just(np.asarray(array))
-    return st.builds(lambda a, name: LAYOUTS[name](a).reshape(a.shape), drawn, st.sampled_from(names))
+    return st.builds(laid_out, drawn, st.sampled_from(names))

@@ -48,19 +48,37 @@ def cells(
     if not len(gains):
         raise ValueError("cells: gains must not be empty")
     return st.builds(
-        _cell,
+        make_cell,
         st.sampled_from(names),
-        st.integers(1, inputs),
-        st.integers(1, hidden),
-        st.booleans(),
-        st.sampled_from(list(gains)),
-        st.integers(0, 2**16),
-        st.just(kind),
+        st.tuples(st.integers(1, inputs), st.integers(1, hidden)),
+        bias=st.booleans(),
+        gain=st.sampled_from(list(gains)),
+        seed=st.integers(0, 2**16),
+        dtype=st.just(kind.name),
     )
 
 
-def _cell(kind: str, inputs: int, hidden: int, bias: bool, gain: float, seed: int, dtype: Any) -> Any:
-    cell = CELLS[kind](inputs, hidden, bias=bias, rng=np.random.default_rng(seed), dtype=dtype)
+def make_cell(
+    kind: str,
+    sizes: tuple[int, int],
+    *,
+    bias: bool = True,
+    gain: float = 1.0,
+    seed: int = 0,
+    dtype: Any = np.float64,
+) -> Any:
+    """Return a cell by what :func:`cells` prints of it.
+
+    Args:
+        kind: "rnn", "rnn relu", "lstm", "gru" or "gru reset before".
+        sizes: input_size and hidden_size.
+        bias: whether it has biases.
+        gain: what the weights, uniform within 1/sqrt(H), are multiplied by.
+        seed: of the weights.
+        dtype: float64 or float32.
+    """
+    made = CELLS[check.one_of("make_cell: kind", kind, CELLS)]
+    cell = made(*sizes, bias=bias, rng=np.random.default_rng(seed), dtype=dtype)
     for leaf in cell.parameters():
         leaf.data = leaf.data * leaf.dtype.type(gain)
     return cell

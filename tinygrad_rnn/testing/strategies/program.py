@@ -40,6 +40,10 @@ class Step:
         """What is called."""
         return getattr(ops, self.operation) if isinstance(self.operation, str) else self.operation
 
+    @property
+    def _ours(self) -> bool:
+        return getattr(ops, self.name, None) is self.function
+
     def __call__(self, values: Sequence[Any]) -> Any:
         """Return the result of the instruction, given all values before it."""
         given = [values[place] for place in self.arguments]
@@ -53,16 +57,16 @@ class Step:
         """Return the call as code, over variables x0, x1, ..."""
         given = [f"x{place}" for place in self.arguments]
         extra = [f"{name}={_literal(value)}" if name else _literal(value) for name, value in self.parameters]
-        ours = getattr(ops, self.name, None) is self.function
-        call = f"tr.ops.{self.name}" if ours else self.name
+        call = f"tr.ops.{self.name}" if self._ours else self.name
         if self.name in ("concatenate", "stack"):
             given = [f"[{', '.join(given)}]"]
         return f"{call}({', '.join(given + extra)})"
 
     def __repr__(self) -> str:
-        parts = [repr(self.name), repr(self.arguments)] + (
-            [_literal(self.parameters)] if self.parameters else []
-        )
+        name = (
+            repr(self.name) if self._ours else self.name
+        )  # an Op of the user's, under the name of its variable
+        parts = [name, repr(self.arguments)] + ([_literal(self.parameters)] if self.parameters else [])
         return f"Step({', '.join(parts)})"
 
     def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
