@@ -24,7 +24,7 @@ DRAWN: dict[str, tuple[Any, Any]] = {
     "a ragged batch": (some.ragged_batches(input_size=2), lambda batch: min(batch.lengths) > 1),
     "a key": (some.index_keys((3, 4)), lambda key: isinstance(key, np.ndarray) and key.size > 2),
     "settings": (some.hyper_parameters(of="lstm"), lambda settings: settings["num_layers"] > 1),
-    "a program over one's own": (some.programs(operations=[mine, "add"]), lambda p: len(p) > 1),
+    "a program over one's own": (some.programs(operations=[mine, "add"]), lambda p: "mine" in p.operations),
     "a truncation": (some.truncations(steps=5), lambda k: k is not None and k > 5),
 }
 
@@ -51,7 +51,7 @@ def printed(strategy: Any, fails: Any) -> tuple[Any, str]:
 def contents(drawn: Any) -> Any:
     """Return all that tells two draws apart."""
     if isinstance(drawn, some.Program):
-        return repr(drawn)
+        return repr(drawn), drawn(*drawn.leaves)
     if isinstance(drawn, np.ndarray):
         return (
             drawn.tolist(),
