@@ -8,11 +8,14 @@ Example:
     >>> class TestMyCell(tr.testing.CellContract):
     ...     def make(self, rng):
     ...         return tr.nn.RNNCell(3, 4, rng=rng)
-    >>> TestMyCell().test_batch_is_the_sum_of_its_examples()
+    >>> report = TestMyCell.check()  # what pytest does, in a notebook
+    >>> report.ok, report.left_out
+    (True, {'test_value_is_the_reference': 'override reference(named, x, state) to say in NumPy what one step is'})
 """
 
 from tinygrad_rnn.testing.contracts.cell import CellContract
+from tinygrad_rnn.testing.contracts.contract import ContractReport
 from tinygrad_rnn.testing.contracts.module import ModuleContract
 from tinygrad_rnn.testing.contracts.op import OpContract
 
-__all__ = ["CellContract", "ModuleContract", "OpContract"]
+__all__ = ["CellContract", "ContractReport", "ModuleContract", "OpContract"]

@@ -26,12 +26,13 @@ from tinygrad_rnn.testing.contracts.comparing import (
     unless_opaque,
     without_dice,
 )
+from tinygrad_rnn.testing.contracts.contract import Contract
 from tinygrad_rnn.testing.contracts.differences import every_leaf_moves_as_told, hessian_differences
 from tinygrad_rnn.testing.contracts.problem import dot
 from tinygrad_rnn.testing.gradcheck import assert_gradients
 
 
-class ModuleContract(ABC):
+class ModuleContract(Contract, ABC):
     """Tests for a module, inherited: ``class TestMine(ModuleContract)`` with the methods ``make`` and ``inputs``.
 
     Attributes:

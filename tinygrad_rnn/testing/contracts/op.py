@@ -16,6 +16,7 @@ from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.plan.compiled import compile
 from tinygrad_rnn.testing.contracts.comparing import array, close, identical, skip, unless_opaque
+from tinygrad_rnn.testing.contracts.contract import Contract
 from tinygrad_rnn.testing.contracts.differences import hessian_differences
 from tinygrad_rnn.testing.contracts.problem import dot
 from tinygrad_rnn.testing.gradcheck import assert_gradients
@@ -24,7 +25,7 @@ Sample = tuple[Callable[..., Any], tuple[np.ndarray, ...]]
 MARGIN = 0.2  # how far from the end of a domain its samples keep
 
 
-class OpContract(ABC):
+class OpContract(Contract, ABC):
     """Tests for an operation, inherited: ``class TestMine(OpContract)`` with a method ``make``.
 
     Attributes:

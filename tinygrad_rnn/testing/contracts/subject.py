@@ -10,10 +10,11 @@ import numpy as np
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.tree import Parameterized, flatten, tree_map
 from tinygrad_rnn.testing.contracts.comparing import array, close, skip
+from tinygrad_rnn.testing.contracts.contract import Contract
 from tinygrad_rnn.testing.contracts.problem import Problem
 
 
-class CellSubject(ABC):
+class CellSubject(Contract, ABC):
     """The cell under test and how it is run; what each attribute means stands in ``CellContract``."""
 
     input_size: int = 3
