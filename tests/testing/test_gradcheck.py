@@ -166,7 +166,9 @@ class TestReport:
 
     def test_it_shows_as_many_digits_as_tell_the_numbers_apart(self):
         close, far = gradcheck(scaled_tanh(1.0 + 1e-9), 1.0), gradcheck(scaled_tanh(2.0), 1.0)
-        assert "expected 0.41997434161, got 0.41997434203 (" in str(close.mismatch)  # the report quotes this line
+        assert "expected 0.41997434161, got 0.41997434203 (" in str(
+            close.mismatch
+        )  # the report quotes this line
         assert "expected 0.419974, got 0.839949 (ratio 2)" in str(far.mismatch)
 
     def test_no_hint_comes_from_a_row_with_one_entry(self):

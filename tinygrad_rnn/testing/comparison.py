@@ -33,11 +33,13 @@ class Comparison(ABC):
         problems: what is wrong besides entries.
         compared: what is compared.
         full: whether every entry is.
+        drowned: whether some derivative is too small to be seen beside the rounding of what was differenced.
     """
 
     def __init__(self, inputs: Places, outputs: Places, tolerance: float, rng: np.random.Generator) -> None:
         self.inputs, self.outputs = list(inputs), list(outputs)
         self.problems: list[str] = []
+        self.drowned = False
         self.tolerance = tolerance
         self.rng = rng
         self._pulled: list[list[list[Any]]] = []
@@ -73,6 +75,10 @@ class Comparison(ABC):
     @abstractmethod
     def uncertainty(self) -> float:
         """The largest error estimate of a tangent so far, relative to its largest entry."""
+
+    def hidden(self, leaf: int, number: int) -> float:
+        """Return below what a derivative of a block cannot be seen, though the tangents say it is 0."""
+        return 0.0
 
     # --- the comparison
 
@@ -128,14 +134,17 @@ class Comparison(ABC):
         One row of a Jacobian may have a single entry, which fits many patterns; a random mix of all rows tells more.
         """
         leaf, number = self._numbers(mismatch)
-        mixed = (
-            None if parts else self.of_output(number, self.rng.standard_normal(self.outputs[number][1]), leaf)
-        )
+        row = self.mixed(number)
+        mixed = self.of_output(number, row, leaf) if row.size > 1 and not parts else None
         for pair in (mixed, self.both(mismatch)):
             found = "" if pair is None else hints.hint(*pair, parts=parts, of=mismatch.argument)
             if found:
                 break
         return self._transposed(mismatch) or found
+
+    def mixed(self, number: int) -> Any:
+        """Return a random cotangent of all entries of an output, each as it is or with the other sign."""
+        return self.rng.choice([-1.0, 1.0], self.outputs[number][1])
 
     def _transposed(self, mismatch: Mismatch) -> str:
         leaf, number = self._numbers(mismatch)
@@ -188,6 +197,9 @@ class Comparison(ABC):
         error = np.where(np.isnan(error), np.inf, error)
         scale = float(np.max(np.abs(expected[np.isfinite(expected)]), initial=0.0))
         allowed = max((self.tolerance + 100 * min(self.uncertainty, UNDECIDED)) * scale, UNDERFLOW)
+        if not scale and allowed < np.max(error) <= self.hidden(tangent.number, cotangent.number):
+            self.drowned = True
+            return None
         for i in np.argsort(-error.max(axis=1)).tolist():
             j = int(np.argmax(error[i]))
             if error[i, j] <= allowed:

@@ -79,7 +79,7 @@ def taylor_slopes(
 
     By Taylor's theorem the remainder is O(h²) if ``slope`` is f'(0), and O(h) if it is not. Steps count as long as
     the remainder stands out of what rounding does to f and to its argument. Both are inf where it never does, which
-    is so for a linear function.
+    is so for a linear function, and where ``slope`` has no visible part in it.
 
     Args:
         function: of a step; a step of 1 moves its argument by about a tenth of itself.
@@ -104,4 +104,6 @@ def taylor_slopes(
     if len(tail) < 3:
         return float("inf"), float("inf")
     slopes = np.log2(np.asarray(tail[:-1]) / np.asarray(tail[1:]))
+    if np.min(slopes) > 1.5 and 2 * h * abs(slope) < tail[-1]:  # the slope is too small to show at all
+        return float("inf"), float("inf")
     return float(np.min(slopes)), float(np.max(slopes))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -9,8 +10,9 @@ import numpy as np
 
 from tinygrad_rnn.testing import hints
 from tinygrad_rnn.testing.comparison import UNDECIDED
-from tinygrad_rnn.testing.foreign import ForeignCall, Outputs, matched, with_globals
+from tinygrad_rnn.testing.foreign import ForeignCall, Outputs, matched
 from tinygrad_rnn.testing.foreigncomparison import ForeignComparison
+from tinygrad_rnn.testing.globals import with_globals
 from tinygrad_rnn.testing.report import GradientReport, Mismatch
 from tinygrad_rnn.testing.trial import same_data
 from tinygrad_rnn.testing.verdicts import Verdict
@@ -47,14 +49,18 @@ def gradcheck_external(
             argument, or for each that holds floats; None is zero. The cotangent has the structure of the output of
             ``fn``. None where ``fn`` itself returns ``(loss, gradients, ...)``: one structure, or one after the other.
         args: floats and float arrays, nested in any way; they are copied in float64. Anything else is passed on.
-        parameters: names of global arrays that ``fn`` reads, where these are differentiated instead of ``args``. It
-            is run with copies of them in their place.
+        parameters: names of global arrays that ``fn`` reads, where these are differentiated instead of ``args``. While
+            it runs, copies of them stand in their place. Gradients come in this order, or in a dict ("Wxh" or "dWxh").
         tolerance: relative to the largest derivative of a block (one output by one argument).
         rng: draws the directions where the Jacobian has more than 4096 entries; a fixed seed when None.
 
+    A forward that returns a cache for its backward, ``step(x, h, W) -> (h, cache)`` and ``step_backward(dh, cache)``,
+    is checked as ``gradcheck_external(lambda *a: step(*a)[0], lambda g, *a: step_backward(g, step(*a)[-1]), x, h, W)``.
+    An object may keep what its forward has seen: each backward run follows a forward run with the same numbers.
+
     Raises:
-        TypeError: ``fn`` or ``backward`` cannot be called, or no argument can be differentiated.
-        ValueError: what is returned has not the structure of the arguments.
+        TypeError: ``fn`` or ``backward`` cannot be called (so), or no argument can be differentiated.
+        ValueError: what is returned has not the structure of the arguments, or is complex.
 
     Example:
         >>> import tinygrad_rnn as tr
@@ -71,9 +77,11 @@ def gradcheck_external(
     rng = np.random.default_rng(0) if rng is None else rng
     if backward is not None and not callable(backward):
         raise TypeError(f"{_TITLE}: backward must be callable or None, got {type(backward).__name__}")
+    if backward is not None:
+        _refuse_other_arguments(backward, len(args))
     if parameters:
-        fn, args = with_globals(fn, parameters, args)
-    call = ForeignCall(fn, args, loss_first=backward is None)
+        fn, backward, args = with_globals(fn, backward, parameters, args)
+    call = ForeignCall(fn, args, loss_first=backward is None, names=parameters)
     outputs = call.run(call.values)
     for path, y in outputs:
         if y.dtype.kind == "c":
@@ -89,8 +97,23 @@ def gradcheck_external(
     return _compared(ForeignComparison(call, outputs, pull, tolerance, rng), call, problems)
 
 
+def _refuse_other_arguments(backward: Callable[..., Any], count: int) -> None:
+    try:
+        inspect.signature(backward).bind(None, *[None] * count)
+    except ValueError:  # some built-in functions have no signature
+        return
+    except TypeError as error:
+        raise TypeError(
+            f"{_TITLE}: backward is called with the cotangent and the {count} arguments of fn: {error}. One that is "
+            "given what the forward kept is wrapped: lambda g, *args: backward(g, forward(*args)[-1])"
+        ) from None
+
+
 class _Pull:
-    """The backward function under test, as gradients of <row, output number> for each leaf."""
+    """The backward function under test, as gradients of <row, output number> for each leaf.
+
+    A forward run with the same values goes before: an object may keep for its backward what its forward has seen.
+    """
 
     def __init__(self, call: ForeignCall, backward: Callable[..., Any] | None, shapes: list[Any]) -> None:
         self._call, self._run, self._shapes = call, backward, shapes
@@ -103,21 +126,27 @@ class _Pull:
             container = isinstance(rest[0], (tuple, list, dict))
             one = len(call.args) == 1 and not isinstance(call.args[0], (tuple, list))
             gradients = rest[0] if container or one else list(rest[: self._many()])
-            return [row * g for g in self._float(matched(call.args, gradients, "fn"))]
+            return [row * g for g in self._real(matched(call.args, gradients, "fn"), "fn")]
+        if call.latest is not values:
+            call.full(values)
         cotangents = [np.zeros(shape) for shape in self._shapes]
         cotangents[number] = np.asarray(row, dtype=float)
         arguments = call.arguments(values)
         run, like = self._run, call.like
         found = call.watched(arguments, lambda: run(like(cotangents), *arguments))
-        return self._float(matched(call.args, found, "backward"))
+        return self._real(matched(call.args, found, "backward"), "backward")
 
     def _many(self) -> int:
         """Return how many gradients follow the loss: one for each argument that holds floats."""
         only = self._call.args[0]
         return len(only) if len(self._call.args) == 1 else self._call.wanted
 
-    @staticmethod
-    def _float(gradients: list[Any]) -> list[Any]:
+    def _real(self, gradients: list[Any], who: str) -> list[Any]:
+        for path, g in zip(self._call.paths, gradients, strict=True):
+            if np.iscomplexobj(g):
+                raise ValueError(
+                    f"{who} must return real numbers, the gradient of {path} is {np.asarray(g).dtype}"
+                )
         return [np.asarray(g, dtype=float) for g in gradients]
 
 
@@ -187,6 +216,9 @@ def _compared(check: ForeignComparison, call: ForeignCall, problems: list[str]) 
     if kinks:
         verdict = Verdict.NONDIFFERENTIABLE
         doubts = ["nothing to compare with: the one-sided derivatives differ at this point"]
+    elif not problems and not doubts and mismatch is not None and not np.isfinite(mismatch.expected):
+        doubts = [f"there is no finite derivative to compare with: {mismatch}"]
+        mismatch = None
     elif not problems and not doubts:
         verdict, doubts, notes = _decided(check, mismatch)
         mismatch = None if verdict is Verdict.PASS else mismatch
@@ -206,7 +238,7 @@ def _compared(check: ForeignComparison, call: ForeignCall, problems: list[str]) 
 
 def _believed(check: ForeignComparison, mismatch: Mismatch | None) -> Mismatch | None:
     """Return the mismatch if differences do not side with the backward; else what differences alone find."""
-    if mismatch is None or check.unsound:
+    if mismatch is None or check.unsound or not np.isfinite(mismatch.expected):
         return mismatch
     expected = check.differenced(mismatch)
     if expected is None:
@@ -226,6 +258,9 @@ def _believed(check: ForeignComparison, mismatch: Mismatch | None) -> Mismatch |
 
 def _decided(check: ForeignComparison, mismatch: Mismatch | None) -> tuple[Verdict, list[str], list[str]]:
     """Return the verdict, doubts and notes, by the slope of the Taylor remainder where differences are too coarse."""
+    if check.drowned:
+        said = "derivatives cannot be told from 0 by differences: they are too small beside the numbers around them"
+        return Verdict.INCONCLUSIVE, [f"cannot be decided: {said}"], []
     doubtful = not check.unsound and not check.confirmed and mismatch is not None
     if not doubtful and (
         check.uncertainty <= DECIDED or (mismatch is None and check.uncertainty <= UNDECIDED)
@@ -236,7 +271,8 @@ def _decided(check: ForeignComparison, mismatch: Mismatch | None) -> tuple[Verdi
     except Exception as error:
         return Verdict.INCONCLUSIVE, [f"cannot be decided: {type(error).__name__}: {error}"], []
     coarse = "tell nothing" if doubtful else f"are only good to {check.uncertainty:.1g}"
-    said = f"the differences {coarse}; the Taylor remainder has slopes {low:.2f} to {high:.2f}"
+    slopes = f"has slopes {low:.2f} to {high:.2f}" if np.isfinite(low) else "never stands out of rounding"
+    said = f"the differences {coarse}; the Taylor remainder {slopes}"
     if low >= NO_SLOPE and high <= WRONG_SLOPE and mismatch is not None:
         return Verdict.FAIL, [], [said]
     silent = mismatch is None or doubtful or check.uncertainty > UNDECIDED

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import types
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
@@ -25,23 +24,28 @@ class ForeignCall:
         fn: the forward function.
         args: its arguments.
         loss_first: whether it returns ``(loss, gradients, ...)``; the loss alone is then its output.
+        names: of the entries of the only argument, a dict, where a report is to call them so.
 
     Attributes:
         paths: of what can be replaced.
         values: float64 copies of it.
         changed: the paths of the arguments that some run has written into.
+        latest: the values of the latest forward run, which an object with a state still holds.
 
     Raises:
         TypeError: ``fn`` cannot be called, or no argument can be differentiated.
     """
 
-    def __init__(self, fn: Callable[..., Any], args: tuple[Any, ...], *, loss_first: bool) -> None:
+    def __init__(
+        self, fn: Callable[..., Any], args: tuple[Any, ...], *, loss_first: bool, names: Sequence[str] = ()
+    ) -> None:
         if not callable(fn):
             raise TypeError(f"gradcheck_external: fn must be callable, got {type(fn).__name__}")
         self.args = args
         self._fn = fn
         self._loss_first = loss_first
-        self._flat = [(f"argument {i}{path}", x) for i, arg in enumerate(args) for path, x in flatten(arg)]
+        self._called = {f"argument 0[{name!r}]": name for name in names}
+        self._flat = self._leaves(args)
         self.paths = [path for path, x in self._flat if differentiable(x)]
         self.values = [np.array(x, dtype=np.float64) for _, x in self._flat if differentiable(x)]
         if not self.paths:
@@ -53,6 +57,7 @@ class ForeignCall:
         self._rewound = Rewound(fn, [x for _, x in self._flat])
         self._returned: Any = None
         self.changed: dict[str, None] = {}
+        self.latest: Sequence[Any] | None = None
 
     def arguments(self, values: Sequence[Any]) -> list[Any]:
         """Return the call's arguments with copies of ``values`` in the place of the float ones."""
@@ -89,18 +94,23 @@ class ForeignCall:
     def full(self, values: Sequence[Any]) -> Any:
         """Return all that the function returns."""
         call = self.arguments(values)
+        self.latest = values
         return self.watched(call, lambda: self._fn(*call))
 
     def watched(self, call: list[Any], run: Callable[[], Any]) -> Any:
         """Return ``run()``, noting which of the arguments ``call`` it writes into; Generators are set back."""
-        before = [(path, np.array(x)) for path, x in _leaves(call) if isinstance(x, np.ndarray)]
+        before = [(path, np.array(x)) for path, x in self._leaves(call) if isinstance(x, np.ndarray)]
         with self._rewound, np.errstate(all="ignore"):
             found = run()
-        after = [x for _, x in _leaves(call) if isinstance(x, np.ndarray)]
+        after = [x for _, x in self._leaves(call) if isinstance(x, np.ndarray)]
         for (path, old), new in zip(before, after, strict=True):
             if not same_data(old, new):
                 self.changed[path] = None
         return found
+
+    def _leaves(self, call: Sequence[Any]) -> list[tuple[str, Any]]:
+        found = [(f"argument {i}{path}", x) for i, arg in enumerate(call) for path, x in flatten(arg)]
+        return [(self._called.get(path, path), x) for path, x in found]
 
     def moved(self, shifts: Sequence[Any]) -> list[Any]:
         """Return the arguments' values, each moved by its shift."""
@@ -115,34 +125,6 @@ class ForeignCall:
         except Exception:  # it is code of anyone's, and complex numbers were not asked of it
             return None
         return [np.real(y) for _, y in found], [np.imag(y) / step for _, y in found]
-
-
-def with_globals(
-    fn: Any, names: Sequence[str], args: tuple[Any, ...]
-) -> tuple[Callable[..., Any], tuple[Any]]:
-    """Return a function of a list of arrays, and those arrays, of a function that reads them as globals.
-
-    It is the same code with other globals; neither the function's module nor its arrays are touched.
-
-    Raises:
-        TypeError: ``fn`` is not a plain Python function.
-        ValueError: it has no global of such a name.
-    """
-    if not isinstance(fn, types.FunctionType):
-        raise TypeError(f"gradcheck_external: parameters= needs a plain function, got {type(fn).__name__}")
-    absent = [name for name in names if name not in fn.__globals__]
-    if absent:
-        raise ValueError(
-            f"gradcheck_external: {fn.__name__} has no global {absent[0]!r} (parameters={list(names)})"
-        )
-
-    def called(arrays: list[Any]) -> Any:
-        scope = {**fn.__globals__, **dict(zip(names, arrays, strict=True))}
-        twin = types.FunctionType(fn.__code__, scope, fn.__name__, fn.__defaults__, fn.__closure__)
-        twin.__kwdefaults__ = fn.__kwdefaults__
-        return twin(*args)
-
-    return called, ([np.array(fn.__globals__[name], dtype=np.float64) for name in names],)
 
 
 def matched(args: tuple[Any, ...], gradients: Any, who: str) -> list[Any]:
@@ -170,7 +152,8 @@ def matched(args: tuple[Any, ...], gradients: Any, who: str) -> list[Any]:
     if len(chosen) != len(wanted):
         raise ValueError(
             f"{who} must return one gradient for each of the {len(args)} arguments (or for each of the {len(wanted)} "
-            f"that can be differentiated), got {_described(gradients)}"
+            f"that can be differentiated), got {described(gradients)}"
+            + ("; an argument without a gradient is best bound: lambda p: fn(p, x)" if who == "fn" else "")
         )
     return [g for i, c in zip(wanted, chosen, strict=True) for g in _picked(args[i], c, f"argument {i}", who)]
 
@@ -183,20 +166,21 @@ def _picked(arg: Any, gradient: Any, path: str, who: str) -> Iterator[Any]:
             not isinstance(gradient, Mapping) or any(key not in gradient for key in keys)
         ):
             raise ValueError(
-                f"{who} must return for {path} a dict with the keys {keys}, got {_described(gradient)}"
+                f"{who} must return for {path} a dict with the keys {keys}, got {described(gradient)}"
             )
         for key in keys:
             yield from _picked(arg[key], None if gradient is None else gradient[key], f"{path}[{key!r}]", who)
     elif isinstance(arg, (tuple, list)):
         if gradient is not None and len(gradient) != len(arg):
-            raise ValueError(f"{who} must return for {path} {len(arg)} gradients, got {_described(gradient)}")
+            raise ValueError(f"{who} must return for {path} {len(arg)} gradients, got {described(gradient)}")
         for i, item in enumerate(arg):
             yield from _picked(item, None if gradient is None else gradient[i], f"{path}[{i}]", who)
     elif differentiable(arg):
         yield np.zeros(np.shape(arg)) if gradient is None else np.asarray(gradient)
 
 
-def _described(x: Any) -> str:
+def described(x: Any) -> str:
+    """Return what was given in the place of gradients, for an error."""
     if isinstance(x, Mapping):
         return f"a dict with the keys {list(x)}"
     return f"{len(x)}" if isinstance(x, (tuple, list)) else f"a {type(x).__name__}"
@@ -206,17 +190,13 @@ def _first(found: Any) -> Any:
     if not isinstance(found, (tuple, list)) or len(found) < 2:
         raise TypeError(
             "gradcheck_external: with backward=None fn must return (loss, gradients, ...), got "
-            f"{_described(found)}"
+            f"{described(found)}"
         )
     if np.size(found[0]) != 1:
         raise ValueError(
             f"gradcheck_external: the loss must be one number, got shape {np.shape(found[0])}; give a backward instead"
         )
     return np.reshape(found[0], ())
-
-
-def _leaves(call: list[Any]) -> list[tuple[str, Any]]:
-    return [(f"argument {i}{path}", x) for i, arg in enumerate(call) for path, x in flatten(arg)]
 
 
 def _is_number(y: Any) -> bool:

@@ -16,12 +16,12 @@ from tinygrad_rnn.testing.probes import Probe
 from tinygrad_rnn.testing.report import Mismatch
 
 STEP = 1e-20
-SECOND_STEP = 1e-40
 SAME = 1e-12  # of the largest entry: how far two runs that should agree may be apart
 CONTRADICTS = 1e-6
 RESOLVED = 1e-4  # a difference with a larger relative error contradicts nothing
 _NUDGE = 1e-8
 _CLOSE = 1e-3
+_LEAST_ROOM = 1e-120
 _ALLOWED = 10.0  # times the unevenness of a gradient between three close points
 
 Backward = Callable[[int, Any, list[Any]], list[Any]]
@@ -57,6 +57,10 @@ class ForeignComparison(Comparison):
         self._backward = backward
         self._entries = sum(y.size for y in self._at)
         self._uncertainty = 0.0
+        self._errors: dict[tuple[int, int], float] = {}
+        sizes = [np.abs(x[x != 0]) for x in call.values]
+        room = min((float(np.min(size)) for size in sizes if size.size), default=1.0)
+        self._step = STEP * min(max(room, _LEAST_ROOM), 1.0)  # small beside the smallest number, too
         self.confirmed = False
         self.unsound = self._why_unsound()
 
@@ -73,7 +77,13 @@ class ForeignComparison(Comparison):
             size = float(np.max(np.abs(column), initial=0.0))
             if size and error:
                 self._uncertainty = max(self._uncertainty, error / size)
+        for number, error in enumerate(errors):
+            self._errors[probe.number, number] = max(error, self._errors.get((probe.number, number), 0.0))
         return columns
+
+    def hidden(self, leaf: int, number: int) -> float:
+        """Return ten times the error estimate of the differences."""
+        return _ALLOWED * self._errors.get((leaf, number), 0.0)
 
     def rounding(self, number: int, row: Any, leaf: int) -> float:
         """Return ten times what rounding does to the gradient, as far as that can be seen from outside.
@@ -183,7 +193,7 @@ class ForeignComparison(Comparison):
     def _tangent(self, direction: list[Any]) -> tuple[list[Any], list[float]]:
         """Return the tangent of each output, and the largest error estimate in it."""
         if not self.unsound:
-            stepped = self._call.stepped(direction, STEP)
+            stepped = self._call.stepped(direction, self._step)
             if stepped is not None:
                 return stepped[1], [0.0] * len(self.outputs)
         size = max(float(np.max(np.abs(d), initial=0.0)) for d in direction) or 1.0
@@ -216,7 +226,7 @@ class ForeignComparison(Comparison):
         direction = [
             rng.standard_normal(np.shape(x)) * np.maximum(np.abs(x), 1e-2) for x in self._call.values
         ]
-        first, second = self._call.stepped(direction, STEP), self._call.stepped(direction, SECOND_STEP)
+        first, second = (self._call.stepped(direction, h) for h in (self._step, self._step * STEP))
         if first is None or second is None:
             return "the function refuses complex numbers"
         shapes = [shape for _, shape in self.outputs]

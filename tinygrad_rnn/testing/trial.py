@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
@@ -16,18 +17,27 @@ from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.core.variable import Variable
 
 Path = tuple[str, Any]
+_RANDOM = (np.random.Generator, np.random.RandomState)
 
 
 class Rewound:
-    """A context in which the Generators that ``fn`` can reach start from where they stood; set back on leaving, too."""
+    """A context in which random numbers start from where they stood; set back on leaving, too.
+
+    These are the Generators and RandomStates that ``fn`` can reach, and the ones that all of Python shares.
+    """
 
     def __init__(self, fn: Any, leaves: list[Any]) -> None:
-        self._generators = {id(g): g for g in _generators(fn, leaves)}
-        self._states = {key: g.bit_generator.state for key, g in self._generators.items()}
+        found = {id(g): g for g in _generators(fn, leaves)}
+        self._generators = [(g.bit_generator, g.bit_generator.state) for g in found.values() if _modern(g)]
+        older = [g for g in found.values() if not _modern(g)]
+        self._setters = [(g.set_state, g.get_state()) for g in older]
+        self._setters += [(np.random.set_state, np.random.get_state()), (random.setstate, random.getstate())]
 
     def __enter__(self) -> None:
-        for key, generator in self._generators.items():
-            generator.bit_generator.state = self._states[key]
+        for bits, state in self._generators:
+            bits.state = state
+        for setter, state in self._setters:
+            setter(state)
 
     def __exit__(self, *exception: object) -> None:
         self.__enter__()
@@ -132,16 +142,20 @@ def same_outputs(first: list[Path], second: list[Path]) -> bool:
     return all(same_data(a, b) for a, b in pairs if a.dtype.kind in "fiub")
 
 
-def _generators(fn: Any, leaves: list[Any]) -> Iterator[np.random.Generator]:
-    """Find the Generators that ``fn`` can reach: among its arguments, in what it closes over, in its own attributes."""
-    yield from (x for x in leaves if isinstance(x, np.random.Generator))
+def _generators(fn: Any, leaves: list[Any]) -> Iterator[Any]:
+    """Find the sources of random numbers that ``fn`` can reach: among its arguments, in what it closes over or owns."""
+    yield from (x for x in leaves if isinstance(x, _RANDOM))
     for x in _reached(fn):
-        if isinstance(x, np.random.Generator):
+        if isinstance(x, _RANDOM):
             yield x
         elif isinstance(x, (dict, list, tuple)):
-            yield from (item for _, item in flatten(x) if isinstance(item, np.random.Generator))
+            yield from (item for _, item in flatten(x) if isinstance(item, _RANDOM))
         elif isinstance(x, Parameterized):
-            yield from (item for item in vars(x).values() if isinstance(item, np.random.Generator))
+            yield from (item for item in vars(x).values() if isinstance(item, _RANDOM))
+
+
+def _modern(generator: Any) -> bool:
+    return isinstance(generator, np.random.Generator)
 
 
 def _reached(fn: Any) -> Iterator[Any]:
