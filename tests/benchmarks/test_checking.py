@@ -21,6 +21,7 @@ from tests.benchmarks.checking import (
     table,
 )
 from tests.benchmarks.right_draws import ENTROPY, EVERY, KINDS, LAST, draw
+from tests.benchmarks.right_networks import GROUPS, called, reports
 from tests.benchmarks.soundness import Soundness, soundness
 from tests.benchmarks.third_party import proofs, summary
 from tests.benchmarks.wrongness import alike, wrongness
@@ -28,6 +29,7 @@ from tests.benchmarks.wrongness import alike, wrongness
 OURS = ("gradcheck", "external")
 EXAMPLES = 3
 PROGRESS = 500
+NETWORKS = 20
 
 
 def test_there_are_sixty_faults() -> None:
@@ -60,6 +62,20 @@ def test_beside_the_peers(capsys: pytest.CaptureFixture[str]) -> None:
         print(f"\n{EXAMPLES} examples of each fault; defaults of each checker, float64\n{table(scores)}")
     for name in OURS:
         assert all(s.always for s in scores[name].values())
+
+
+def test_false_alarms_beside_the_peers(capsys: pytest.CaptureFixture[str]) -> None:
+    says = reports(checkers())
+    for group in GROUPS:
+        found = called(group, says, NETWORKS)
+        said = "; ".join(
+            f"{name} {', '.join(f'{n} {verdict}' for verdict, n in sorted(counts.items()))}"
+            for name, counts in found.items()
+        )
+        with capsys.disabled():
+            print(f"\n{NETWORKS} right networks, {group}: {said}", flush=True)
+        assert found["gradcheck"]["PASS"] == NETWORKS
+        assert found["external"]["FAIL"] == 0
 
 
 def test_right_gradients_pass(capsys: pytest.CaptureFixture[str]) -> None:
