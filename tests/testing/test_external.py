@@ -361,6 +361,7 @@ class TestTaylor:
         assert taylor_slopes(np.exp, 1.03, 0.1) == pytest.approx((1.0, 1.0), abs=0.2)
         assert taylor_slopes(lambda h: 3.0 * h + 1.0, 3.0, 0.1) == (np.inf, np.inf)
         assert taylor_slopes(lambda h: h * h, 1e-100, 0.1) == (np.inf, np.inf)
+        assert taylor_slopes(lambda h: np.sin(1e14 * h), 1e14, 0.1) == (np.inf, np.inf)  # wild over all steps
 
     @pytest.mark.parametrize("k", [1e4, 3e4, 1e5, 1e6, 1e9])
     def test_a_function_that_is_too_wild_for_differences(self, k):

@@ -8,7 +8,7 @@ import pytest
 from numpy.random import default_rng
 
 import tinygrad_rnn as tr
-from tests.testing.wrong_ops import MATMULS, PLACES, opaque
+from tests.testing.wrong_ops import MATMULS, PLACES, opaque, partial
 from tinygrad_rnn import ops
 from tinygrad_rnn.testing import localise
 
@@ -123,6 +123,13 @@ def test_a_fault_between_the_rules_blames_no_rule(name):
     assert not found.ok
     assert found.faults == ()
     assert "no rule is wrong by itself" in str(found)
+
+
+def test_no_hint_is_taken_from_one_row():
+    """Each row of the Jacobian has one entry; that the others are right tells nothing."""
+    soft = partial("soft", lambda xp, x: xp.tanh(x), lambda xp, y, x: 1.0 - xp.abs(y))
+    (fault,) = localise(lambda x: soft(x).sum(), default_rng(0).normal(size=18)).faults
+    assert fault.hint == ""
 
 
 def test_the_hook_that_changes_a_cotangent_is_named():

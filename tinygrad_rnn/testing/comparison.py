@@ -134,12 +134,9 @@ class Comparison(ABC):
         One row of a Jacobian may have a single entry, which fits many patterns; a random mix of all rows tells more.
         """
         leaf, number = self._numbers(mismatch)
-        row = self.mixed(number)
-        mixed = self.of_output(number, row, leaf) if row.size > 1 and not parts else None
-        for pair in (mixed, self.both(mismatch)):
-            found = "" if pair is None else hints.hint(*pair, parts=parts, of=mismatch.argument)
-            if found:
-                break
+        alone = bool(parts) or int(np.prod(self.outputs[number][1])) == 1
+        pair = self.both(mismatch) if alone else self.of_output(number, self.mixed(number), leaf)
+        found = "" if pair is None else hints.hint(*pair, parts=parts, of=mismatch.argument)
         return self._transposed(mismatch) or found
 
     def mixed(self, number: int) -> Any:

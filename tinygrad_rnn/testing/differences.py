@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 SHRINK = 1.6
+SETTLED = 0.1  # of the last one: how far the last difference quotients may be apart
+MIDDLE = 1.5  # between the slopes of a right and of a wrong derivative
 EPS = float(np.finfo(np.float64).eps)
 
 
@@ -79,7 +81,8 @@ def taylor_slopes(
 
     By Taylor's theorem the remainder is O(h²) if ``slope`` is f'(0), and O(h) if it is not. Steps count as long as
     the remainder stands out of what rounding does to f and to its argument. Both are inf where it never does, which
-    is so for a linear function, and where ``slope`` has no visible part in it.
+    is so for a linear function; where ``slope`` has no visible part in it; and where f is too wild for its steps, whose
+    difference quotients do not settle: the remainder then is h times ``slope``, right or wrong.
 
     Args:
         function: of a step; a step of 1 moves its argument by about a tenth of itself.
@@ -89,21 +92,24 @@ def taylor_slopes(
     """
     start = float(function(0.0))
     noise = max(abs(float(function(j * 1e-15)) - start) for j in range(1, 9)) + EPS * abs(start)
-    remainders: list[float] = []
+    found: list[tuple[float, float]] = []  # remainder and difference quotient
     h = first
     while h > 1e-13:
-        remainder = abs(float(function(h)) - start - h * slope)
+        rise = float(function(h)) - start
+        remainder = abs(rise - h * slope)
         if remainder <= 30 * noise:
             break
         if np.isfinite(remainder):
-            remainders.append(remainder)
+            found.append((remainder, rise / h))
         else:
-            remainders.clear()
+            found.clear()
         h /= 2
-    tail = remainders[-halvings - 1 :]
-    if len(tail) < 3:
+    if len(found) < 3:
         return float("inf"), float("inf")
-    slopes = np.log2(np.asarray(tail[:-1]) / np.asarray(tail[1:]))
-    if np.min(slopes) > 1.5 and 2 * h * abs(slope) < tail[-1]:  # the slope is too small to show at all
+    tail, quotients = np.asarray(found[-halvings - 1 :]).T
+    slopes = np.log2(tail[:-1] / tail[1:])
+    unseen = 2 * h * abs(slope) < tail[-1]
+    unsettled = np.ptp(quotients[-3:]) > SETTLED * abs(quotients[-1])
+    if (np.min(slopes) > MIDDLE and unseen) or (np.max(slopes) <= MIDDLE and unsettled):
         return float("inf"), float("inf")
     return float(np.min(slopes)), float(np.max(slopes))

@@ -271,7 +271,7 @@ def _decided(check: ForeignComparison, mismatch: Mismatch | None) -> tuple[Verdi
     except Exception as error:
         return Verdict.INCONCLUSIVE, [f"cannot be decided: {type(error).__name__}: {error}"], []
     coarse = "tell nothing" if doubtful else f"are only good to {check.uncertainty:.1g}"
-    slopes = f"has slopes {low:.2f} to {high:.2f}" if np.isfinite(low) else "never stands out of rounding"
+    slopes = f"has slopes {low:.2f} to {high:.2f}" if np.isfinite(low) else "tells nothing either"
     said = f"the differences {coarse}; the Taylor remainder {slopes}"
     if low >= NO_SLOPE and high <= WRONG_SLOPE and mismatch is not None:
         return Verdict.FAIL, [], [said]
