@@ -18,7 +18,7 @@ STEPS = np.ones((4, 2, 2))
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"rng": 3}, "rng must be a numpy.random.Generator or None, got int"),
+        ({"rng": 3}, "rng must be a numpy.random.Generator, got int"),
         ({"dtype": "float"}, None),
         ({"dtype": object()}, "dtype must be float32 or float64, got <object"),
         ({"dtype": "abc"}, "dtype must be float32 or float64, got abc"),

@@ -1,6 +1,8 @@
 """How much is tried, and a table of it at the end: `make stress`, and `make stress NIGHTLY=1` for the large size."""
 
 import os
+import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -40,6 +42,29 @@ def size() -> Size:
 def report(request: pytest.FixtureRequest) -> Callable[[str], None]:
     """Take a line for the table."""
     return lambda line: request.node.user_properties.append((LINE, line))
+
+
+@pytest.fixture
+def progress(
+    request: pytest.FixtureRequest, capsys: pytest.CaptureFixture[str]
+) -> Callable[[int, int], None]:
+    """Say how far a long test has come, once a minute, past what pytest captures."""
+    start = last = time.monotonic()
+
+    def tell(done: int, of: int) -> None:
+        nonlocal last
+        now = time.monotonic()
+        if now - last >= 60.0:
+            last = now
+            with capsys.disabled():
+                minutes = (now - start) / 60.0
+                print(
+                    f"\n{request.node.name}: {done:,} of {of:,} in {minutes:.0f} min",
+                    file=sys.stderr,
+                    flush=True,
+                )
+
+    return tell
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

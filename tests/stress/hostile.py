@@ -1,5 +1,6 @@
 """Arguments that nobody should pass, and what may happen then: a result, or an error that says which one is meant."""
 
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -49,7 +50,16 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "a Tensor": lambda: tr.Tensor([[0.5, 1.0, 1.5]]),
     "a generator": lambda: (x for x in (1.0, 2.0)),
 }
-TYPED = (TypeError, ValueError, IndexError, OverflowError)  # the builtin ones that a caller would expect
+FUNCTIONS = {
+    (name,) for name in ("fn", "cell", "step", "loss", "mine", "backward", "model")
+}  # of the user's own
+TYPED = (
+    TypeError,
+    ValueError,
+    IndexError,
+    KeyError,
+    OverflowError,
+)  # the builtin ones that a caller would expect
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,7 @@ class Call:
         names: of the arguments; an error must contain the function's name or that of the argument.
         fixed: places that are not tried (a function of the user's own).
         by: public functions that it stands on and whose name in an error will do.
+        takes: what alone may pass without an error, and no nan; anything if empty.
     """
 
     name: str
@@ -71,13 +82,14 @@ class Call:
     names: tuple[str, ...] = ()
     fixed: tuple[int, ...] = ()
     by: tuple[str, ...] = ()
+    takes: tuple[type, ...] = ()
 
     def attempts(self) -> Iterator[tuple[str, tuple[Any, ...], int]]:
         """Yield each call in which one argument is hostile."""
         for place in range(len(self.arguments())):
             if place not in self.fixed:
                 for what, make in HOSTILE.items():
-                    if self.names[place : place + 1] in (("fn",), ("cell",)) and callable(make()):
+                    if self.names[place : place + 1] in FUNCTIONS and callable(make()):
                         continue  # a function, and as good as another
                     args = list(self.arguments())
                     args[place] = make()
@@ -89,6 +101,11 @@ def verdict(call: Call, args: tuple[Any, ...], place: int) -> str | None:
     try:
         with np.errstate(all="ignore"):
             call.function(*args)
+        given = args[place]
+        if call.takes and (
+            not isinstance(given, call.takes) or (isinstance(given, float) and math.isnan(given))
+        ):
+            return "is taken without a word"
     except TYPED as error:
         text = str(error)
         if not text:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from numpy.random import default_rng
 
 import tinygrad_rnn as tr
@@ -46,9 +46,12 @@ def scalar_graph(rng: np.random.Generator) -> tuple[list[Any], list[naive.Number
     return nodes, numbers, made
 
 
-def test_scalar_graphs_beside_the_naive_oracle(size: Size, report: Callable[[str], None]) -> None:
+def test_scalar_graphs_beside_the_naive_oracle(
+    size: Size, report: Callable[[str], None], progress: Callable[[int, int], None]
+) -> None:
     rng, edges = default_rng(size.seed), 0
     for number in range(size.scalar_graphs):
+        progress(number, size.scalar_graphs)
         nodes, numbers, made = scalar_graph(rng)
         nodes[-1].backward()
         scale = max(1.0, *(abs(p) for n in numbers for _, p in n.edges))
@@ -86,11 +89,14 @@ def tensor_program(rng: np.random.Generator, recipes: list[Any]) -> Program | No
     return _pruned(leaves, steps) if steps else None
 
 
-def test_tensor_graphs_beside_the_complex_step(size: Size, report: Callable[[str], None]) -> None:
+def test_tensor_graphs_beside_the_complex_step(
+    size: Size, report: Callable[[str], None], progress: Callable[[int, int], None]
+) -> None:
     rng, nodes, names = default_rng(size.seed), 0, set()
     recipes = list(RECIPES["Tensor"].values())
     count = 0
     while count < size.tensor_graphs:
+        progress(count, size.tensor_graphs)
         program = tensor_program(rng, recipes)
         if program is None:
             continue
@@ -112,18 +118,22 @@ def test_tensor_graphs_beside_the_complex_step(size: Size, report: Callable[[str
         names |= set(program.operations)
     assert names == set(RECIPES["Tensor"])
     report(
-        f"{count:,} random Tensor graphs with {nodes:,} operations ({len(names)} kinds) beside the complex step"
+        f"{count:,} random Tensor graphs with {nodes:,} operations ({len(names)} kinds) beside the complex step "
+        f"(seed {size.seed})"
     )
 
 
 @pytest.mark.parametrize("carrier", ["Value", "Tensor"])
-def test_hypothesis_examples(carrier: str, report: Callable[[str], None]) -> None:
+def test_hypothesis_examples(
+    carrier: str, report: Callable[[str], None], progress: Callable[[int, int], None]
+) -> None:
     tried = 0
 
     @given(programs(carrier=carrier, kinks=False))  # at kinks the oracle above knows our conventions
     def holds(program: Program) -> None:
         nonlocal tried
         tried += 1
+        progress(tried, settings().max_examples)
         found = gradcheck(program, *program.leaves)
         assert found.ok, str(found)
 

@@ -92,9 +92,9 @@ def test_float32_all_the_way():
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"cell": "mgu"}, "cell is 'mgu'; legal: lstm, gru, rnn"),
-        ({"hidden_size": 0}, "must be at least 1; they are 0 and 1"),
-        ({"layers": 0}, "must be at least 1; they are 8 and 0"),
+        ({"cell": "mgu"}, "CharModel: cell must be one of 'lstm', 'gru', 'rnn', got 'mgu'"),
+        ({"hidden_size": 0}, "CharModel: hidden_size must be at least 1, got 0"),
+        ({"layers": 0}, "CharModel: num_layers must be at least 1, got 0"),
     ],
 )
 def test_wrong_settings_are_refused(settings, message):
@@ -162,7 +162,7 @@ def test_sampling_records_no_graph():
     ("arguments", "error", "message"),
     [
         (("abX", 5), TextError, r"sample: prompt: character 'X' \(U\+0058\) at position 2 is not in"),
-        (("ab", -1), ValueError, "length must be at least 0; it is -1"),
+        (("ab", -1), ValueError, "sample: length must be at least 0, got -1"),
         (("ab", 5, -0.5), ValueError, "temperature must be finite and at least 0"),
         (("ab", 5, float("nan")), ValueError, "temperature must be finite"),
         (("ab", 5, float("inf")), ValueError, "temperature must be finite"),

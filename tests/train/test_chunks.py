@@ -38,9 +38,11 @@ def test_iterating_twice_gives_the_same_chunks():
     assert first[0].tokens == 15
 
 
-@pytest.mark.parametrize(("length", "streams"), [(0, 1), (1, 0), (-3, 2)])
-def test_wrong_sizes_are_refused(length, streams):
-    with pytest.raises(TextError, match="length and streams must be at least 1"):
+@pytest.mark.parametrize(
+    ("length", "streams", "what"), [(0, 1, "length"), (1, 0, "streams"), (-3, 2, "length")]
+)
+def test_wrong_sizes_are_refused(length, streams, what):
+    with pytest.raises(ValueError, match=f"Chunks: {what} must be at least 1"):
         Chunks(np.arange(100), length, streams)
 
 

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.core.op import Carrier
 from tinygrad_rnn.train import clip, optim, rules
 
 VECTORS = Path(__file__).parents[1] / "data" / "optimizers.npz"
@@ -201,7 +202,7 @@ def test_non_finite_gradients_are_refused_and_nothing_moves(bad):
 def test_an_interrupted_assignment_is_undone():
     """Ctrl-C between two parameters: both are those before the step, and so is the state."""
 
-    class Interrupting:
+    class Interrupting(Carrier):
         """A parameter whose second assignment is interrupted."""
 
         def __init__(self):

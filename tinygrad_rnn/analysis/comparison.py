@@ -137,16 +137,24 @@ def compare_gradients(
             SnAp-1      1  0.9965         0.09637      0.09637
               UORO     20  0.9956         0.09685       0.4563
     """
+    several_draws = {} if draws is None else draws
+    for what, given in (("estimates", estimates), ("draws", several_draws)):
+        if not isinstance(given, Mapping):
+            raise TypeError(f"compare_gradients: {what} must be a dict by name, got {type(given).__name__}")
     found = [_estimate(name, [gradient], exact) for name, gradient in estimates.items()]
-    for name, several in (draws or {}).items():
-        if not len(several):
+    for name, several in several_draws.items():
+        if not isinstance(several, (list, tuple)) or not several:
             raise ValueError(f"compare_gradients: {name!r} has no draws; give at least one gradient")
         found.append(_estimate(name, several, exact))
     return GradientComparison(tuple(found))
 
 
 def _estimate(name: str, draws: Sequence[Any], exact: Any) -> Estimate:
-    single = [relative_error(draw, exact) for draw in draws]
+    try:
+        single = [relative_error(draw, exact) for draw in draws]
+    except (TypeError, ValueError) as error:
+        kind = TypeError if isinstance(error, TypeError) else ValueError
+        raise kind(f"compare_gradients: {name!r}: {error}") from None
     vectors = np.array([vector(draw) for draw in draws])
     means = np.cumsum(vectors, axis=0) / np.arange(1, len(draws) + 1)[:, None]
     true = vector(exact)

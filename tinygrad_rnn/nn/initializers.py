@@ -11,6 +11,8 @@ import math
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
+
 
 def uniform(rng: np.random.Generator, shape: tuple[int, ...], bound: float) -> np.ndarray:
     """Return numbers drawn uniformly from [-bound, bound).
@@ -18,9 +20,9 @@ def uniform(rng: np.random.Generator, shape: tuple[int, ...], bound: float) -> n
     PyTorch's default for every weight and bias of a recurrent cell has bound = 1/sqrt(hidden_size), and for a
     linear layer 1/sqrt(in_features).
     """
-    if not bound >= 0:
-        raise ValueError(f"uniform: bound must be at least 0, got {bound}")
-    return rng.uniform(-bound, bound, size=shape)
+    check.generator("uniform: rng", rng)
+    check.number("uniform: bound", bound, 0.0)
+    return rng.uniform(-bound, bound, size=check.extent("uniform: shape", shape))
 
 
 def xavier_uniform(rng: np.random.Generator, shape: tuple[int, int], gain: float = 1.0) -> np.ndarray:
@@ -28,7 +30,9 @@ def xavier_uniform(rng: np.random.Generator, shape: tuple[int, int], gain: float
 
     Source: Glorot and Bengio (2010), eq. 16: activations and gradients keep their variance.
     """
-    return uniform(rng, shape, gain * math.sqrt(6 / _fans("xavier_uniform", shape)))
+    who = "xavier_uniform"
+    check.generator(f"{who}: rng", rng)
+    return uniform(rng, shape, check.number(f"{who}: gain", gain, 0.0) * math.sqrt(6 / _fans(who, shape)))
 
 
 def xavier_normal(rng: np.random.Generator, shape: tuple[int, int], gain: float = 1.0) -> np.ndarray:
@@ -36,7 +40,10 @@ def xavier_normal(rng: np.random.Generator, shape: tuple[int, int], gain: float 
 
     Source: Glorot and Bengio (2010), eq. 12.
     """
-    return rng.normal(scale=gain * math.sqrt(2 / _fans("xavier_normal", shape)), size=shape)
+    who = "xavier_normal"
+    check.generator(f"{who}: rng", rng)
+    deviation = check.number(f"{who}: gain", gain, 0.0) * math.sqrt(2 / _fans(who, shape))
+    return rng.normal(scale=deviation, size=shape)
 
 
 def orthogonal(rng: np.random.Generator, shape: tuple[int, int], gain: float = 1.0) -> np.ndarray:
@@ -46,6 +53,8 @@ def orthogonal(rng: np.random.Generator, shape: tuple[int, int], gain: float = 1
     (Mezzadri 2007). All its singular values are ``gain``, so that with gain 1 a linear recurrence neither
     shrinks nor blows up a gradient (Saxe, McClelland and Ganguli 2014).
     """
+    check.generator("orthogonal: rng", rng)
+    check.number("orthogonal: gain", gain)
     rows, columns = _matrix("orthogonal", shape)
     q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
     q = q * np.where(np.diagonal(r) < 0, -1.0, 1.0)
@@ -62,7 +71,7 @@ def identity(shape: tuple[int, int], scale: float = 1.0) -> np.ndarray:
         >>> identity((2, 2)).tolist()
         [[1.0, 0.0], [0.0, 1.0]]
     """
-    return scale * np.eye(*_matrix("identity", shape))
+    return check.number("identity: scale", scale) * np.eye(*_matrix("identity", shape))
 
 
 def sparse(
@@ -72,20 +81,21 @@ def sparse(
 
     The rest is 0. A row with fewer columns than ``nonzeros`` is full. Source: Martens (2010), section 5.
     """
+    check.generator("sparse: rng", rng)
+    check.number("sparse: scale", scale, 0.0)
     rows, columns = _matrix("sparse", shape)
-    if nonzeros < 0:
-        raise ValueError(f"sparse: nonzeros must be at least 0, got {nonzeros}")
     weights = np.zeros((rows, columns))
-    count = min(nonzeros, columns)
+    count = min(check.whole("sparse: nonzeros", nonzeros, 0), columns)
     for row in weights:
         row[rng.choice(columns, size=count, replace=False)] = rng.normal(scale=scale, size=count)
     return weights
 
 
 def _matrix(who: str, shape: tuple[int, ...]) -> tuple[int, int]:
-    if len(shape) != 2:
+    sides = check.extent(f"{who}: shape", shape)
+    if len(sides) != 2:
         raise ValueError(f"{who}: shape must be (out, in), got {shape}")
-    return shape[0], shape[1]
+    return sides[0], sides[1]
 
 
 def _fans(who: str, shape: tuple[int, ...]) -> int:

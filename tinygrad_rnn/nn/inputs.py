@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.graph import RECORDING, Node
@@ -149,11 +150,7 @@ def positive(argument: str, size: int) -> int:
 
 def generator(argument: str, rng: Any) -> np.random.Generator:
     """Return ``rng``, or a fresh Generator for None, else raise a TypeError."""
-    if rng is None:
-        return np.random.default_rng()
-    if not isinstance(rng, np.random.Generator):
-        raise TypeError(f"{argument} must be a numpy.random.Generator or None, got {type(rng).__name__}")
-    return rng
+    return np.random.default_rng() if rng is None else check.generator(argument, rng)
 
 
 def float_dtype(argument: str, dtype: Any) -> np.dtype[Any]:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.testing.causes import cause_of, expected_of, factor_of
 from tinygrad_rnn.testing.handwritten import NO_STEP, Entry, Names, entries, result_of
@@ -175,6 +176,7 @@ def diff_backward(
           likely cause: dh_next is not added: ...; making this mistake on purpose gives all of your arrays
           ...
     """
+    check.number("diff_backward: tolerance", tolerance, 0.0)
     trial = Trial(fn, args)
     leaves, outputs = trial.run()
     paths = list(zip(trial.paths, leaves, strict=True))

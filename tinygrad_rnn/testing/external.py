@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.testing import hints
 from tinygrad_rnn.testing.comparison import UNDECIDED
 from tinygrad_rnn.testing.foreign import ForeignCall, Outputs, matched
@@ -74,7 +75,8 @@ def gradcheck_external(
         gradcheck_external FAILED: d output[0] / d argument 1[1]: expected 1.83..., got 2.74... (ratio 1.5)
           ...
     """
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = check.seeded(f"{_TITLE}: rng", rng)
+    check.number(f"{_TITLE}: tolerance", tolerance, 0.0)
     if backward is not None and not callable(backward):
         raise TypeError(f"{_TITLE}: backward must be callable or None, got {type(backward).__name__}")
     if backward is not None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.graph import Graph, Node
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.testing.faults import Fault, faults_of
@@ -71,9 +72,10 @@ def gradcheck(
           hint: a factor is wrong: got is 1/2 times expected
           wrong rule: cube (node 1): argument 0: expected 12, got 6 (ratio 0.5); ...
     """
-    if order not in (1, 2):
+    if not isinstance(order, int) or order not in (1, 2):
         raise ValueError(f"gradcheck: order must be 1 or 2, got {order!r}")
-    rng = np.random.default_rng(0) if rng is None else rng
+    rng = check.seeded("gradcheck: rng", rng)
+    check.number("gradcheck: tolerance", tolerance, 0.0)
     report = _check(Trial(fn, args), tolerance, rng)
     if order == 1 or not report.ok:
         return report

@@ -10,6 +10,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.testing.tape import BEFORE, Tape
@@ -135,6 +136,7 @@ def _by_step(key: str, value: Any, steps: int) -> Iterator[tuple[int, Any]]:
     if isinstance(value, Mapping):
         yield from ((int(t), item) for t, item in value.items())
         return
+    value = check.items(f"diff_backward: {key!r}, which is told by time,", value)
     count = len(value)
     if count not in (steps, steps + 1):
         raise ValueError(

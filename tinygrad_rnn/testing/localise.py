@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.testing.culprits import draw_culprits
 from tinygrad_rnn.testing.faults import Fault
 from tinygrad_rnn.testing.gradcheck import BETWEEN, TOLERANCE, located
@@ -125,5 +126,6 @@ def localise(
           my_square (node 3) in step t=0: argument 0: expected 1, got 0.5 (ratio 0.5); a factor is wrong: ...
           my_square (node 5) in step t=1: ...
     """
-    report, faults = located(fn, args, tolerance, np.random.default_rng(0) if rng is None else rng)
+    check.number("localise: tolerance", tolerance, 0.0)
+    report, faults = located(fn, args, tolerance, check.seeded("localise: rng", rng))
     return Localisation(tuple(faults), report)

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.train.chunks import Indices
 from tinygrad_rnn.train.text import TextError
 
@@ -90,6 +91,9 @@ def word_share(sample: str, corpus: str, minimum: int = 4) -> WordShare:
     >>> print(word_share("statement staxement", "A statement is executed"))
     50% (1 of 2)
     """
+    check.whole("word_share: minimum", minimum, 0)
+    check.text("word_share: sample", sample)
+    check.text("word_share: corpus", corpus)
     known = set(words(corpus, minimum))
     sampled = words(sample, minimum)
     return WordShare(sum(word in known for word in sampled), len(sampled))

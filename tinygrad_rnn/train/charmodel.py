@@ -9,9 +9,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import DTypeLike
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.carriers import constant
 from tinygrad_rnn.core.contexts import no_grad
+from tinygrad_rnn.nn.inputs import float_dtype, generator, positive
 from tinygrad_rnn.nn.linear import Embedding, Linear
 from tinygrad_rnn.nn.losses import cross_entropy
 from tinygrad_rnn.nn.module import Module
@@ -77,19 +79,17 @@ class CharModel(Module):
         dtype: DTypeLike = np.float64,
         rng: np.random.Generator | None = None,
     ) -> None:
-        if cell not in CELLS:
-            raise ValueError(f"CharModel: cell is {cell!r}; legal: {', '.join(CELLS)}")
-        if hidden_size < 1 or num_layers < 1:
-            raise ValueError(
-                "CharModel: hidden_size and num_layers must be at least 1; "
-                f"they are {hidden_size} and {num_layers}"
-            )
-        rng = np.random.default_rng() if rng is None else rng
+        if not isinstance(vocabulary, Vocabulary):
+            raise TypeError(f"CharModel: vocabulary must be a Vocabulary, got {type(vocabulary).__name__}")
+        check.one_of("CharModel: cell", cell, CELLS)
+        positive("CharModel: hidden_size", hidden_size)
+        positive("CharModel: num_layers", num_layers)
+        rng = generator("CharModel: rng", rng)
         self.vocabulary = vocabulary
         self.cell = cell
         self.hidden_size = hidden_size
         self.num_layers = num_layers
-        self.dtype = np.dtype(dtype)
+        self.dtype = float_dtype("CharModel: dtype", dtype)
         size, width = len(vocabulary), embedding_size(hidden_size)
         self.embedding = Embedding(size, width, rng=rng, dtype=self.dtype)
         self.rnn = _LAYERS[cell](width, hidden_size, num_layers=num_layers, rng=rng, dtype=self.dtype)
@@ -131,15 +131,14 @@ class CharModel(Module):
             TextError: the prompt has a character that is not in the vocabulary.
             ValueError: `length` is negative; `temperature` is negative, infinite or not a number.
         """
-        if length < 0:
-            raise ValueError(f"sample: length must be at least 0; it is {length}")
-        if not 0.0 <= temperature < float("inf"):
-            raise ValueError(f"sample: temperature must be finite and at least 0; it is {temperature}")
+        check.text("sample: prompt", prompt)
+        check.whole("sample: length", length, 0)
+        check.number("sample: temperature", temperature, 0.0)
         try:
             indices = self.vocabulary.encode(prompt).tolist()
         except TextError as error:
             raise TextError(f"sample: prompt: {error}") from None
-        rng = np.random.default_rng() if rng is None else rng
+        rng = generator("sample: rng", rng)
         first = [] if indices or not length else [int(rng.integers(len(self.vocabulary)))]
         rest = self._written(indices or first, temperature, rng, length - len(first))
         return self.vocabulary.decode([*first, *rest])

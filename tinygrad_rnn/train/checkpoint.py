@@ -19,6 +19,7 @@ from typing import IO, Any, NoReturn
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.files import replace_file
 from tinygrad_rnn.train.charmodel import CELLS, CharModel, parameter_shapes
 from tinygrad_rnn.train.text import TextError, Vocabulary
@@ -52,6 +53,7 @@ def save(path: str | os.PathLike[str], model: CharModel) -> None:
             f"save: the model must be a CharModel, not {type(model).__name__}; "
             "other modules: numpy.savez(path, **module.state_dict())"
         )
+    check.path("save: path", path)
     arrays = model.state_dict()
     metadata = {
         "format": FORMAT,
@@ -73,7 +75,7 @@ def load(path: str | os.PathLike[str]) -> CharModel:
         CheckpointError: the file cannot be opened; is no model file, truncated or damaged; has an unknown
             version or kind; has missing, additional, wrongly shaped, object or non-finite arrays.
     """
-    name = os.fspath(path)
+    name = check.path("load: path", path)
     try:
         with open(path, "rb") as file:
             metadata, arrays = _read(file)

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.train.text import TextError
 
 Indices: TypeAlias = np.ndarray[Any, np.dtype[np.int64]]
@@ -56,10 +57,11 @@ class Chunks:
     partial: bool = False
 
     def __post_init__(self) -> None:
-        if self.length < 1 or self.streams < 1:
-            raise TextError(
-                f"Chunks: length and streams must be at least 1; they are {self.length} and {self.streams}"
-            )
+        check.whole("Chunks: length", self.length, 1)
+        check.whole("Chunks: streams", self.streams, 1)
+        check.truth("Chunks: partial", self.partial)
+        if not isinstance(self.indices, np.ndarray) or self.indices.dtype.kind not in "iu":
+            raise TypeError("Chunks: indices must be an array of integers")
         if self.indices.ndim != 1:
             raise TextError(f"Chunks: indices must have one axis, their shape is {self.indices.shape}")
         needed = self.streams * ((1 if self.partial else self.length) + 1)

@@ -9,7 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core import primitives as ops
+from tinygrad_rnn.core.op import Carrier
 from tinygrad_rnn.nn.module import Module
 
 
@@ -27,9 +29,22 @@ def named(params: Any) -> dict[str, Any]:
         return dict(params.named_parameters())
     if isinstance(params, Mapping):
         return {str(name): param for name, param in params.items()}
-    if isinstance(params, Sequence) and not isinstance(params, str):
+    if isinstance(params, Sequence) and not isinstance(params, (str, bytes)):
         return {str(number): param for number, param in enumerate(params)}
     raise TypeError(f"params must be a Module, a list or a dict of parameters, not {type(params).__name__}")
+
+
+def leaves(params: Any) -> dict[str, Any]:
+    """Return what `named` does, of parameters.
+
+    Raises:
+        TypeError: `params` is something else, or holds something that is no Value or Tensor.
+    """
+    found = named(params)
+    for name, param in found.items():
+        if not isinstance(param, Carrier):
+            raise TypeError(f"params: {name!r} must be a Value or Tensor, got {type(param).__name__}")
+    return found
 
 
 def gradient_norm(grads: Mapping[str, Any]) -> float:
@@ -69,9 +84,8 @@ def clip_grad_norm(params: Any, max_norm: float) -> float:
         NonFiniteGradientError: a gradient holds inf or nan; its parameter is named and nothing is changed.
         ValueError: `max_norm` is negative or not a number.
     """
-    if not max_norm >= 0.0:
-        raise ValueError(f"clip_grad_norm: max_norm must be at least 0; it is {max_norm}")
-    with_grad = {name: param for name, param in named(params).items() if param.has_grad}
+    check.number("clip_grad_norm: max_norm", max_norm, 0.0, finite=False)
+    with_grad = {name: param for name, param in leaves(params).items() if param.has_grad}
     norm = gradient_norm({name: param.grad for name, param in with_grad.items()})
     factor = max_norm / (norm + 1e-6)
     if factor < 1.0:
@@ -87,9 +101,8 @@ def clip_grad_value(params: Any, limit: float) -> None:
         NonFiniteGradientError: a gradient holds inf or nan; its parameter is named and nothing is changed.
         ValueError: `limit` is negative or not a number.
     """
-    if not limit >= 0.0:
-        raise ValueError(f"clip_grad_value: limit must be at least 0; it is {limit}")
-    with_grad = {name: param for name, param in named(params).items() if param.has_grad}
+    check.number("clip_grad_value: limit", limit, 0.0, finite=False)
+    with_grad = {name: param for name, param in leaves(params).items() if param.has_grad}
     gradient_norm({name: param.grad for name, param in with_grad.items()})  # refuses inf and nan
     for param in with_grad.values():
         clipped = np.clip(param.grad, -limit, limit)
@@ -106,6 +119,7 @@ def clipped_by_norm(grads: Mapping[str, Any], max_norm: Any) -> tuple[dict[str, 
         grads: a float, array or node under each name.
         max_norm: a number above 0, or a node.
     """
+    _require_gradients("clipped_by_norm", grads, max_norm, "max_norm")
     largest = functools.reduce(
         ops.maximum, [_reduced(ops.max, ops.abs(grad)) for grad in grads.values() if _filled(grad)], 0.0
     )
@@ -120,7 +134,21 @@ def clipped_by_norm(grads: Mapping[str, Any], max_norm: Any) -> tuple[dict[str, 
 
 def clipped_by_value(grads: Mapping[str, Any], limit: Any) -> dict[str, Any]:
     """Return the gradients with every element moved into -limit ... limit, written in operations."""
+    _require_gradients("clipped_by_value", grads, limit, "limit")
     return {name: ops.clip(grad, ops.negative(limit), limit) for name, grad in grads.items()}
+
+
+def _require_gradients(who: str, grads: Any, limit: Any, name: str) -> None:
+    """Raise unless there are gradients by their names, and a limit; a node has no number yet."""
+    if not isinstance(grads, Mapping):
+        raise TypeError(f"{who}: grads must be a dict of gradients, got {type(grads).__name__}")
+    for key, grad in grads.items():
+        if not isinstance(grad, (Carrier, np.ndarray, float)):
+            raise TypeError(
+                f"{who}: grads: {key!r} must be a node, array or float, got {type(grad).__name__}"
+            )
+    if not isinstance(limit, Carrier):
+        check.number(f"{who}: {name}", limit, 0.0, finite=False)
 
 
 def _filled(grad: Any) -> bool:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
+import numpy as np
+
 from tinygrad_rnn.core.contexts import no_grad
 from tinygrad_rnn.train.baseline import Bigram
 from tinygrad_rnn.train.charmodel import CharModel
@@ -65,6 +67,10 @@ def bits_per_character(model: CharModel, indices: Indices) -> float:
     Raises:
         TextError: fewer than 2 characters.
     """
+    if not isinstance(model, CharModel):
+        raise TypeError(f"bits_per_character: model must be a CharModel, got {type(model).__name__}")
+    if not isinstance(indices, np.ndarray):
+        raise TypeError(f"bits_per_character: indices must be an array, got {type(indices).__name__}")
     streams = max(min(_EVALUATION_STREAMS, indices.size // _EVALUATION_LENGTH), 1)
     total, count, state = 0.0, 0, None
     for chunk in Chunks(indices, _EVALUATION_LENGTH, streams, partial=True):

@@ -8,6 +8,7 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, final
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.nn.losses import cross_entropy
 from tinygrad_rnn.train.charmodel import CharModel
 from tinygrad_rnn.train.chunks import Chunk
@@ -64,7 +65,11 @@ class Trainer:
     ) -> None:
         if not isinstance(optimizer, Optimizer):
             raise TypeError(f"Trainer: the optimizer must be an Optimizer, not {type(optimizer).__name__}")
-        if not clip_norm > 0.0:
+        if not callable(loss):
+            raise TypeError(f"Trainer: loss must be callable, got {type(loss).__name__}")
+        check.truth("Trainer: carry", carry)
+        check.truth("Trainer: eager", eager)
+        if not check.number("Trainer: clip_norm", clip_norm, finite=False) > 0.0:
             raise ValueError(f"Trainer: clip_norm must be above 0; it is {clip_norm}")
         self.model = model
         self.loss = loss
@@ -150,6 +155,10 @@ class Trainer:
 
 def next_character_loss(model: CharModel, chunk: Chunk, state: Any) -> tuple[Any, Any]:
     """Return (mean cross entropy in nats, the state after the chunk): a loss for `carry=True`."""
+    if not isinstance(chunk, Chunk):
+        raise TypeError(f"next_character_loss: chunk must be a Chunk, got {type(chunk).__name__}")
+    if not callable(model):
+        raise TypeError(f"next_character_loss: model must be a CharModel, got {type(model).__name__}")
     logits, state = model(chunk.inputs, state)
     return cross_entropy(logits, chunk.targets), state
 

@@ -9,7 +9,7 @@ from typing import Any, final
 
 import numpy as np
 
-from tinygrad_rnn.train.clip import gradient_norm, named
+from tinygrad_rnn.train.clip import gradient_norm, leaves, named
 from tinygrad_rnn.train.rules import AdagradRule, AdamRule, RMSpropRule, Rule, SGDRule, State
 
 
@@ -35,7 +35,7 @@ class Optimizer(ABC):
 
     @abstractmethod
     def __init__(self, params: Any, rule: Rule) -> None:
-        self.params = named(params)
+        self.params = leaves(params)
         self.rule = rule
         if not self.params:
             raise ValueError(f"{type(self).__name__}: there are no parameters")

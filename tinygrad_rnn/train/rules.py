@@ -24,6 +24,7 @@ from typing import Any, TypeAlias, final
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.op import Carrier
 
@@ -32,6 +33,9 @@ Slots: TypeAlias = dict[str, Any]
 
 State: TypeAlias = dict[str, Slots]
 """What a rule remembers: parameter name -> slots."""
+
+NODES = ("lr", "lr_decay", "weight_decay", "eps")
+"""The hyper-parameters that may be nodes without axes: they only enter operations."""
 
 
 class Rule(ABC):
@@ -90,7 +94,7 @@ class SGDRule(Rule):
 
     def __post_init__(self) -> None:
         _at_least_zero(self, "lr", "momentum", "weight_decay")
-        if self.nesterov and not self.momentum:
+        if check.truth("SGDRule: nesterov", self.nesterov) and not self.momentum:
             raise ValueError("SGDRule: nesterov needs a momentum above 0")
 
     def _slots(self, param: Any) -> Slots:
@@ -152,6 +156,7 @@ class RMSpropRule(Rule):
 
     def __post_init__(self) -> None:
         _at_least_zero(self, "lr", "alpha", "eps", "weight_decay", "momentum")
+        check.truth("RMSpropRule: centered", self.centered)
         if self.alpha > 1.0:
             raise ValueError(f"RMSpropRule: alpha must be at most 1; it is {self.alpha}")
 
@@ -191,7 +196,10 @@ class AdamRule(Rule):
 
     def __post_init__(self) -> None:
         _at_least_zero(self, "lr", "eps", "weight_decay")
-        if len(self.betas) != 2 or not all(0.0 <= beta < 1.0 for beta in self.betas):
+        if not isinstance(self.betas, (tuple, list)):
+            raise TypeError(f"AdamRule: betas must be two numbers, got {type(self.betas).__name__}")
+        betas = [check.number("AdamRule: betas: each", beta, 0.0) for beta in self.betas]
+        if len(betas) != 2 or not max(betas) < 1.0:
             raise ValueError(f"AdamRule: betas must be two numbers in 0 <= beta < 1; they are {self.betas}")
 
     def _slots(self, param: Any) -> Slots:
@@ -252,11 +260,11 @@ def _bias_correction(step: Any, beta: float) -> Any:
 
 
 def _at_least_zero(rule: Any, *names: str) -> None:
-    """Raise a ValueError unless the named hyper-parameters are finite and not negative.
+    """Raise an error unless the named hyper-parameters are finite numbers and not negative.
 
     A node (the learning rate of a schedule, in a plan) has no number yet and is not checked.
     """
     for name in names:
         value = getattr(rule, name)
-        if not isinstance(value, Carrier) and not 0.0 <= value < math.inf:
-            raise ValueError(f"{type(rule).__name__}: {name} must be finite and at least 0; it is {value}")
+        if not isinstance(value, Carrier) or name not in NODES or getattr(value, "shape", ()) != ():
+            check.number(f"{type(rule).__name__}: {name}", value, 0.0)

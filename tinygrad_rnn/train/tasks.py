@@ -6,6 +6,7 @@ from typing import Any, final
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.nn.linear import Linear
 from tinygrad_rnn.nn.losses import mean_squared_error
@@ -55,6 +56,9 @@ def squared_error(model: FeedForward, pairs: Pairs) -> Any:
 
 def learn_xor(seed: int, updates: int = XOR_UPDATES, stop_below: float = 1e-3) -> tuple[FeedForward, History]:
     """Return (network, history) of learning XOR with 8 hidden units and Adam, until the loss is small."""
+    check.whole("learn_xor: seed", seed, 0)
+    check.whole("learn_xor: updates", updates, 0)
+    check.number("learn_xor: stop_below", stop_below)
     model = FeedForward(2, 8, 1, rng=np.random.default_rng(seed))
     trainer = Trainer(model, squared_error, Adam(model, lr=0.05))
     return model, trainer.fit([xor_pairs()], updates, stop_below=stop_below, progress=False)

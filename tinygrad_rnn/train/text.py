@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core import arguments as check
+
 MINIMUM_CHARACTERS = 1_000
 """A file with fewer characters is refused by `Text.read`: nothing can be learned from it and held out."""
 
@@ -41,7 +43,7 @@ class Vocabulary:
     characters: str
 
     def __post_init__(self) -> None:
-        if not self.characters:
+        if not check.text("Vocabulary: characters", self.characters):
             raise TextError("Vocabulary: no characters; at least one is needed")
         seen: set[str] = set()
         for position, character in enumerate(self.characters):
@@ -104,6 +106,10 @@ class Text:
     characters: str
     name: str = "text"
 
+    def __post_init__(self) -> None:
+        check.text("Text: characters", self.characters)
+        check.text("Text: name", self.name)
+
     @classmethod
     def read(cls, path: str | os.PathLike[str], minimum: int = MINIMUM_CHARACTERS) -> Text:
         r"""Return the text of a UTF-8 file; "\r\n" and "\r" become "\n", a byte order mark is dropped.
@@ -112,7 +118,7 @@ class Text:
             TextError: the file cannot be opened, is a directory, is empty, is not UTF-8 (the message gives
                 the offset of the first wrong byte), or has fewer than `minimum` characters.
         """
-        name = os.fspath(path)
+        name = check.path("Text.read: path", path)
         try:
             with open(path, "rb") as file:
                 raw = file.read()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.plan.plan import Plan
 from tinygrad_rnn.viz.dot import Canvas
@@ -69,9 +70,10 @@ def draw(
         >>> tr.draw(loss)
         <Drawing at level='op' of 29 nodes; .render('graph.svg') writes it, .source is its DOT text>
     """
-    if level not in LEVELS:
+    check.truth("draw: values", values)
+    if not isinstance(level, str) or level not in LEVELS:
         raise ValueError(f"draw: level={level!r} is unknown; legal: {', '.join(map(repr, LEVELS))}")
-    if not isinstance(gradients, bool) and gradients != "edges":
+    if not isinstance(gradients, bool) and not (isinstance(gradients, str) and gradients == "edges"):
         raise ValueError(f"draw: gradients={gradients!r} is unknown; legal: True, False, 'edges'")
     if isinstance(x, Plan):
         return draw_plan(x, theme_of(theme))

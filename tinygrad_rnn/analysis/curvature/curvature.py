@@ -10,6 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.analysis.figure import axes_for
 from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.transforms import hvp
 from tinygrad_rnn.core.tree import flatten, tree_map, unflatten
@@ -104,10 +105,8 @@ def top_eigenvalues(
         [-7.0, 5.0]
     """
     size = sum(int(np.prod(np.shape(plain(part)))) for _, part in flatten(params))
-    if which not in WHICH:
-        raise ValueError(
-            f"top_eigenvalues: which must be one of {', '.join(map(repr, WHICH))}, got {which!r}"
-        )
+    check.one_of("top_eigenvalues: which", which, WHICH)
+    check.number("top_eigenvalues: tolerance", tolerance, 0.0)
     if not size:
         raise ValueError("top_eigenvalues: there are no parameters")
     if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or not 1 <= k <= size:

@@ -13,6 +13,8 @@ from tinygrad_rnn.analysis.figure import axes_for
 from tinygrad_rnn.analysis.flows.foreign import COMPLEX, DIFFERENCES, Array, measure
 from tinygrad_rnn.analysis.flows.stateflow import Reach, StateFlow, heat_map
 from tinygrad_rnn.analysis.reading.chain import Chain, require_room
+from tinygrad_rnn.core import arguments as check
+from tinygrad_rnn.nn.inputs import plain
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -128,11 +130,12 @@ def gradient_flow_external(
         raise TypeError(
             f"gradient_flow_external: step must be callable as step(x, h), got {type(step).__name__}"
         )
-    if method not in METHODS:
-        legal = ", ".join(map(repr, METHODS))
-        raise ValueError(f"gradient_flow_external: method must be one of {legal}, got {method!r}")
+    check.one_of("gradient_flow_external: method", method, METHODS)
     h = _start(h0)
-    xs = list(xs)
+    try:
+        xs = list(xs)
+    except TypeError as error:
+        raise TypeError(f"gradient_flow_external: xs must be a sequence of inputs: {error}") from None
     if not xs:
         raise ValueError("gradient_flow_external: there are no steps: give at least one input")
     require_room(f"the Jacobians of {len(xs)} steps", len(xs) * h.size**2, "give fewer steps")
@@ -152,16 +155,22 @@ def gradient_flow_external(
 
 
 def _start(h0: Any) -> Array:
-    h = np.array(h0)
+    h = np.array(plain("gradient_flow_external: h0", h0))
     if h.dtype.kind in "iu":
         h = h.astype(np.float64)
     if h.dtype not in (np.float64, np.float32):
         raise TypeError(f"gradient_flow_external: h0 must be a float64 or float32 array, got dtype {h.dtype}")
+    if not h.size:
+        raise ValueError(f"gradient_flow_external: h0 must have entries, got shape {h.shape}")
     return h
 
 
 def _direct(cotangents: Any, steps: int, shape: tuple[int, ...]) -> Array:
     """Return dL_t/dh_t as (T, n), zeros where there is no loss."""
+    try:
+        cotangents = list(cotangents)
+    except TypeError as error:
+        raise TypeError(f"gradient_flow_external: cotangents must be a sequence: {error}") from None
     if len(cotangents) != steps:
         raise ValueError(
             f"gradient_flow_external: {len(cotangents)} cotangents for {steps} steps; None is for no loss"
@@ -169,6 +178,11 @@ def _direct(cotangents: Any, steps: int, shape: tuple[int, ...]) -> Array:
     rows = np.zeros((steps, *shape))
     for t, cotangent in enumerate(cotangents):
         if cotangent is not None:
+            cotangent = plain(f"gradient_flow_external: the cotangent of step {t}", cotangent)
+            if cotangent.dtype.kind not in "fiu":
+                raise TypeError(
+                    f"gradient_flow_external: the cotangent of step {t} must hold real numbers, got {cotangent.dtype}"
+                )
             if np.shape(cotangent) != shape:
                 raise ValueError(
                     f"gradient_flow_external: the cotangent of step {t} must have the state's shape {shape}, got "

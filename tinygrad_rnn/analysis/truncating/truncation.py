@@ -20,6 +20,7 @@ from tinygrad_rnn.analysis.flows.stateflow import plain
 from tinygrad_rnn.analysis.reading.steps import Steps
 from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.analysis.truncating.cuts import Agreement, Blocks, lag_sums, sliding, together
+from tinygrad_rnn.core import arguments as check
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -52,9 +53,11 @@ def truncation(unrolled: Any, losses: Any = None, weights: Sequence[str] | None 
     steps = steps_of(unrolled, losses)
     _require_one_direction(steps)
     leaves = steps.leaves
-    for name in weights or ():
-        if name not in leaves:
-            raise KeyError(f"no weight {name!r}; there are {', '.join(map(repr, leaves))}")
+    for name in [] if weights is None else check.items("truncation: weights", weights):
+        if not isinstance(name, str) or name not in leaves:
+            raise KeyError(
+                f"truncation: weights: no weight {name!r}; there are {', '.join(map(repr, leaves))}"
+            )
     chosen = {name: leaves[name] for name in (leaves if weights is None else weights)}
     blocks = Blocks.of(steps, chosen)
     windows = {name: sliding(steps, leaf) for name, leaf in chosen.items()}

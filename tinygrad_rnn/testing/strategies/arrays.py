@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from hypothesis.strategies import DrawFn, SearchStrategy
 
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.tensor import Tensor
-from tinygrad_rnn.nn.inputs import float_dtype
-from tinygrad_rnn.testing.strategies import arguments as check
+from tinygrad_rnn.nn.inputs import float_dtype, plain
 
 DOMAIN = (-3.0, 3.0)
 APART = 0.125  # how far from a kink a number keeps that must not lie on one
@@ -183,7 +183,7 @@ def laid_out(array: Any, kind: str) -> np.ndarray:
         >>> laid_out([[1.0, 2.0]], "strided").strides
         (32, 16)
     """
-    array = np.asarray(array)
+    array = plain("laid_out: array", array)
     return LAYOUTS[check.one_of("laid_out: kind", kind, LAYOUTS)](array).reshape(array.shape)
 
 

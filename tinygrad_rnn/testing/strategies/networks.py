@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from tinygrad_rnn import nn
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.nn.inputs import float_dtype
-from tinygrad_rnn.testing.strategies import arguments as check
 from tinygrad_rnn.testing.strategies.arrays import DOMAIN, arrays
 
 CELLS: dict[str, Callable[..., Any]] = {
@@ -45,14 +45,15 @@ def cells(
     inputs = check.whole("cells: max_inputs", max_inputs, 1)
     hidden = check.whole("cells: max_hidden", max_hidden, 1)
     kind = float_dtype("cells: dtype", dtype)
-    if not len(gains):
+    factors = [check.number("cells: gains: each", gain) for gain in check.items("cells: gains", gains)]
+    if not factors:
         raise ValueError("cells: gains must not be empty")
     return st.builds(
         make_cell,
         st.sampled_from(names),
         st.tuples(st.integers(1, inputs), st.integers(1, hidden)),
         bias=st.booleans(),
-        gain=st.sampled_from(list(gains)),
+        gain=st.sampled_from(factors),
         seed=st.integers(0, 2**16),
         dtype=st.just(kind.name),
     )
@@ -78,7 +79,11 @@ def make_cell(
         dtype: float64 or float32.
     """
     made = CELLS[check.one_of("make_cell: kind", kind, CELLS)]
-    cell = made(*sizes, bias=bias, rng=np.random.default_rng(seed), dtype=dtype)
+    inputs, hidden = check.extent("make_cell: sizes", sizes, axes=2)
+    check.truth("make_cell: bias", bias)
+    check.number("make_cell: gain", gain)
+    rng = np.random.default_rng(check.whole("make_cell: seed", seed, 0))
+    cell = made(inputs, hidden, bias=bias, rng=rng, dtype=float_dtype("make_cell: dtype", dtype))
     for leaf in cell.parameters():
         leaf.data = leaf.data * leaf.dtype.type(gain)
     return cell

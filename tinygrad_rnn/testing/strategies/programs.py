@@ -10,7 +10,7 @@ from hypothesis import assume, currently_in_test_context, note
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
-from tinygrad_rnn.testing.strategies import arguments as check
+from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.testing.strategies.arrays import DOMAIN, numbers
 from tinygrad_rnn.testing.strategies.program import Program, Step
 from tinygrad_rnn.testing.strategies.steps import RECIPES, Recipe, recipe_of
@@ -76,9 +76,8 @@ def programs(
     count = check.whole("programs: max_leaves", max_leaves, 1)
     check.interval("programs: domain", domain)
     check.truth("programs: kinks", kinks)
-    if isinstance(operations, str):
-        raise TypeError(f"programs: operations must be a collection of names and Ops, got {operations!r}")
-    recipes = [recipe_of(op, carrier) for op in (RECIPES[carrier] if operations is None else operations)]
+    given = RECIPES[carrier] if operations is None else operations
+    recipes = [recipe_of(op, carrier) for op in check.items("programs: operations", given)]
     if not recipes:
         raise ValueError("programs: operations must not be empty")
     return _programs(_leaves(carrier, count, domain, kinks), recipes, most, not kinks)
