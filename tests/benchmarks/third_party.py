@@ -13,8 +13,8 @@ from typing import Any
 import mpmath
 import numpy as np
 
-from tests.benchmarks.right_draws import ENTROPY, LAST, Draw, Gradient, draw, gradients
-from tests.benchmarks.soundness import SMALLEST
+from tests.benchmarks.agreement import Gradient, gradients, known
+from tests.benchmarks.right_draws import ENTROPY, LAST, Draw, draw
 from tinygrad_rnn.nn.cells import PARAMETERS
 from tinygrad_rnn.testing.trial import data_of
 
@@ -159,10 +159,9 @@ def proofs(draws: int, seed: int = 1, each: int = 3) -> list[Proof]:
     for k in range(draws):
         rng = np.random.default_rng([seed, k])
         case = draw(rng, long=1 / 2)
-        known = [g for g in gradients(case) if g.size > SMALLEST and np.isfinite(g.size)]
-        known.sort(key=lambda g: g.size)
-        others = 1 + rng.permutation(max(len(known) - 1, 0))[: each - 1]
-        found += [proof(case, g, rng) for g in (*known[:1], *(known[i] for i in others))]
+        smallest_first = sorted(known(gradients(case)), key=lambda g: g.size)
+        others = 1 + rng.permutation(len(smallest_first[1:]))[: each - 1]
+        found += [proof(case, g, rng) for g in (*smallest_first[:1], *(smallest_first[i] for i in others))]
     return found
 
 
