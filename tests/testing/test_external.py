@@ -65,6 +65,9 @@ def test_the_report_names_argument_entry_and_hint():
     assert report.mismatch.got == 0.0
     report = gradcheck_external(lambda p: np.tanh(p["h0"]), lambda g, p: {"h0": 0 * g}, {"h0": H0})
     assert "initial state is forgotten" in report.hint
+    report = gradcheck_external(lambda h0: np.tanh(h0), lambda g, h0: 0 * g, H0)
+    assert report.mismatch.name == "h0"
+    assert "initial state is forgotten" in report.hint
     with pytest.raises(ValueError, match="no graph was recorded"):
         report.draw()
 

@@ -164,6 +164,17 @@ class TestReport:
         assert report.mismatch.ratio == -1.0
         assert "complex step" in str(report)
 
+    def test_it_calls_arguments_as_the_function_does(self):
+        wrong = elementwise(lambda xp, w, x: w * x, lambda xp, y, w, x: -x, lambda xp, y, w, x: w)
+        report = gradcheck(lambda weight, x: wrong(weight, x).sum(), X, X)
+        assert report.mismatch.argument == "argument 0"
+        assert report.mismatch.name == "weight"
+        assert str(report.mismatch).startswith("argument 0[1, 2] (weight): expected")
+        assert {leaf.name for leaf in report.graph if leaf.op is None} == {"weight", "x"}
+        nested = gradcheck(lambda p: wrong(p["a"], 2.0), {"a": 3.0})
+        assert nested.mismatch.name == "p['a']"
+        assert str(nested.mismatch).startswith("argument 0['a']: expected")
+
     def test_it_shows_as_many_digits_as_tell_the_numbers_apart(self):
         close, far = gradcheck(scaled_tanh(1.0 + 1e-9), 1.0), gradcheck(scaled_tanh(2.0), 1.0)
         assert "expected 0.41997434161, got 0.41997434203 (" in str(

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.testing.diff import BackwardDiff, diff_backward
 from tinygrad_rnn.testing.external import gradcheck_external
+from tinygrad_rnn.testing.findings import Mismatch
 from tinygrad_rnn.testing.gradcheck import assert_gradients, gradcheck
 from tinygrad_rnn.testing.localise import Localisation, localise
-from tinygrad_rnn.testing.report import GradientReport, Mismatch
+from tinygrad_rnn.testing.report import GradientReport
 from tinygrad_rnn.testing.verdicts import Verdict
 
 if TYPE_CHECKING:

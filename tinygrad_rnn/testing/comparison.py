@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.testing import hints, probes
+from tinygrad_rnn.testing.findings import Mismatch
 from tinygrad_rnn.testing.probes import Probe
-from tinygrad_rnn.testing.report import Mismatch
 
 AT_ONCE = 128  # directions pushed together
 UNDECIDED = 1e-5  # a larger relative error of the expected derivatives proves nothing
@@ -30,6 +30,7 @@ class Comparison(ABC):
         rng: draws directions where there are too many entries.
 
     Attributes:
+        names: what the function calls each leaf, ``""`` where that is not known.
         problems: what is wrong besides entries.
         compared: what is compared.
         full: whether every entry is.
@@ -38,6 +39,7 @@ class Comparison(ABC):
 
     def __init__(self, inputs: Places, outputs: Places, tolerance: float, rng: np.random.Generator) -> None:
         self.inputs, self.outputs = list(inputs), list(outputs)
+        self.names = [""] * len(self.inputs)
         self.problems: list[str] = []
         self.drowned = False
         self.tolerance = tolerance
@@ -136,7 +138,7 @@ class Comparison(ABC):
         leaf, number = self._numbers(mismatch)
         alone = bool(parts) or int(np.prod(self.outputs[number][1])) == 1
         pair = self.both(mismatch) if alone else self.of_output(number, self.mixed(number), leaf)
-        found = "" if pair is None else hints.hint(*pair, parts=parts, of=mismatch.argument)
+        found = "" if pair is None else hints.hint(*pair, parts=parts, of=mismatch.name or mismatch.argument)
         return self._transposed(mismatch) or found
 
     def mixed(self, number: int) -> Any:
@@ -236,6 +238,7 @@ class Comparison(ABC):
             allowed=float(limits[0]),
             scale=limits[1],
             shape=self.inputs[tangent.number][1],
+            name=self.names[tangent.number],
         )
 
     def _projected(self, cotangent: Probe, tangent: Probe, u: Any, v: Any) -> tuple[float, float]:

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.testing.findings import Fault
 from tinygrad_rnn.viz import draw
-
-if TYPE_CHECKING:
-    from tinygrad_rnn.testing.faults import Fault
 
 RED = "#c62828"
 _MOST_UNFOLDED = 1_500  # nodes; a larger graph is drawn folded

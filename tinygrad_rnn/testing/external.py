@@ -11,10 +11,11 @@ import numpy as np
 from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.testing import hints
 from tinygrad_rnn.testing.comparison import UNDECIDED
+from tinygrad_rnn.testing.findings import Mismatch
 from tinygrad_rnn.testing.foreign import ForeignCall, Outputs, matched
 from tinygrad_rnn.testing.foreigncomparison import ForeignComparison
 from tinygrad_rnn.testing.globals import with_globals
-from tinygrad_rnn.testing.report import GradientReport, Mismatch
+from tinygrad_rnn.testing.report import GradientReport
 from tinygrad_rnn.testing.trial import same_data
 from tinygrad_rnn.testing.verdicts import Verdict
 
@@ -72,7 +73,7 @@ def gradcheck_external(
         ...     da = g * (1 - np.tanh(W @ x) ** 2)
         ...     return np.outer(da, x), W @ da
         >>> print(tr.testing.gradcheck_external(forward, backward, W, np.array([0.1, -0.2])))
-        gradcheck_external FAILED: d output[0] / d argument 1[1]: expected 1.83..., got 2.74... (ratio 1.5)
+        gradcheck_external FAILED: d output[0] / d argument 1[1] (x): expected 1.83..., got 2.74... (ratio 1.5)
           ...
     """
     rng = check.seeded(f"{_TITLE}: rng", rng)

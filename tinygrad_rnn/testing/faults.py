@@ -8,7 +8,6 @@ fault on.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -18,55 +17,13 @@ from tinygrad_rnn.core.graph import Graph, Node, recording
 from tinygrad_rnn.core.op import CONSTANT, LEAF
 from tinygrad_rnn.nn.places import place_of
 from tinygrad_rnn.testing import hints
+from tinygrad_rnn.testing.findings import Fault, Mismatch
 from tinygrad_rnn.testing.recorded import RecordedComparison
-from tinygrad_rnn.testing.report import Mismatch
 from tinygrad_rnn.testing.trial import same_data
 from tinygrad_rnn.testing.truth import OURS, ForwardTruth
 
 TOLERANCE = 1e-10
 _SUSPECT = 2e-14  # of the sum of all terms: a projection this far off is looked into
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """A node whose rule is wrong.
-
-    Attributes:
-        op: the operation's name.
-        name: the node's name, or ``""``.
-        step: the time step, -1 outside of all steps.
-        scope: the scopes in which it was recorded.
-        node: the node's index in the graph.
-        argument: which argument's derivative is wrong, such as ``"argument 0"``; ``""`` where that has no meaning.
-        what: the wrong entry, or another sentence.
-        hint: the kind of mistake, where it is a known one.
-        line: the user's own line that made the node, where it is known.
-        mismatch: the wrong entry with its numbers, None where the rule failed in another way.
-    """
-
-    op: str
-    name: str
-    step: int
-    scope: tuple[str, ...]
-    node: int
-    argument: str
-    what: str
-    hint: str = ""
-    line: str = ""
-    mismatch: Mismatch | None = None
-
-    @property
-    def place(self) -> str:
-        """Operation, name and time step, such as ``"tanh h_3 in step t=3"``."""
-        name = f" {self.name}" if self.name else f" (node {self.node})"
-        outer = ", ".join(part for part in self.scope if part != f"t={self.step}")
-        step = f" in step t={self.step}" if self.step >= 0 else ""
-        return f"{self.op}{name}{step}{f' of {outer}' if outer else ''}"
-
-    def __str__(self) -> str:
-        hint = f"; {self.hint}" if self.hint else ""
-        line = f"; {self.line}" if self.line else ""
-        return f"{self.place}: {self.what}{hint}{line}"
 
 
 def faults_of(graph: Graph, rng: np.random.Generator, most: int | None = None) -> list[Fault]:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from tinygrad_rnn.core.tree import flatten, unflatten
-from tinygrad_rnn.testing.trial import Rewound, differentiable, same_data
+from tinygrad_rnn.testing.trial import Rewound, argument_names, called, differentiable, same_data
 
 Outputs = list[tuple[str, Any]]
 
@@ -28,6 +28,7 @@ class ForeignCall:
 
     Attributes:
         paths: of what can be replaced.
+        names: what ``fn`` calls it, ``""`` where it does not tell.
         values: float64 copies of it.
         changed: the paths of the arguments that some run has written into.
         latest: the values of the latest forward run, which an object with a state still holds.
@@ -47,6 +48,7 @@ class ForeignCall:
         self._called = {f"argument 0[{name!r}]": name for name in names}
         self._flat = self._leaves(args)
         self.paths = [path for path, x in self._flat if differentiable(x)]
+        self.names = [called(path, argument_names(fn)) for path in self.paths]
         self.values = [np.array(x, dtype=np.float64) for _, x in self._flat if differentiable(x)]
         if not self.paths:
             kinds = ", ".join(sorted({type(x).__name__ for _, x in self._flat})) or "none"

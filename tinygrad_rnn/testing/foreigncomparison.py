@@ -10,10 +10,10 @@ import numpy as np
 from tinygrad_rnn.testing import probes
 from tinygrad_rnn.testing.comparison import Comparison
 from tinygrad_rnn.testing.differences import ridders, taylor_slopes, turns_at
+from tinygrad_rnn.testing.findings import Mismatch
 from tinygrad_rnn.testing.foreign import ForeignCall, Outputs
 from tinygrad_rnn.testing.kinks import Kink
 from tinygrad_rnn.testing.probes import Probe
-from tinygrad_rnn.testing.report import Mismatch
 
 STEP = 1e-20
 SAME = 1e-12  # of the largest entry: how far two runs that should agree may be apart
@@ -53,6 +53,7 @@ class ForeignComparison(Comparison):
         inputs = [(path, np.shape(x)) for path, x in zip(call.paths, call.values, strict=True)]
         super().__init__(inputs, [(path, y.shape) for path, y in outputs], tolerance, rng)
         self._call = call
+        self.names = call.names
         self._at = [y.astype(float) for _, y in outputs]
         self._backward = backward
         self._entries = sum(y.size for y in self._at)

@@ -11,12 +11,13 @@ import numpy as np
 from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.graph import Graph, Node
 from tinygrad_rnn.core.variable import Variable
-from tinygrad_rnn.testing.faults import Fault, faults_of
+from tinygrad_rnn.testing.faults import faults_of
+from tinygrad_rnn.testing.findings import Fault, Mismatch
 from tinygrad_rnn.testing.kinks import Kink
 from tinygrad_rnn.testing.leaks import leaks
 from tinygrad_rnn.testing.lines import age, lines_of
 from tinygrad_rnn.testing.recorded import RecordedComparison
-from tinygrad_rnn.testing.report import GradientReport, Mismatch
+from tinygrad_rnn.testing.report import GradientReport
 from tinygrad_rnn.testing.secondorder import GradientTrial
 from tinygrad_rnn.testing.trial import Trial, data_of, same_outputs
 from tinygrad_rnn.testing.verdicts import Verdict

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.testing.tape import BEFORE, Tape
+from tinygrad_rnn.testing.trial import argument_names
 
 NO_STEP = -2  # of a parameter
 _PREFIXES = ("d_", "grad_", "d")
@@ -53,7 +53,7 @@ class Names:
     def __init__(self, tape: Tape, fn: Callable[..., Any], leaves: list[tuple[str, Node]]) -> None:
         self._tape = tape
         self.parameters: dict[str, Node] = {}
-        signature = _argument_names(fn)
+        signature = argument_names(fn)
         for path, node in leaves:
             number, _, rest = path.removeprefix("argument ").partition("[")
             key = _LAST_KEY.search(path)
@@ -99,7 +99,7 @@ class Names:
         """Return all names, for an error."""
         series = [f"d{name} (by t)" for name in self._tape.names()]
         carries = [f"d{name}_next (by t)" for name in self._tape.states()]
-        readable = [name for name in self.parameters if not name[0].isdigit()]
+        readable = [name for name in self.parameters if name.isidentifier()]
         return ", ".join([*readable, *series, *carries])
 
 
@@ -155,14 +155,6 @@ def _array(key: str, value: Any) -> Any:
     if array.dtype.kind not in "fiu":
         raise TypeError(f"diff_backward: {key} must be an array of numbers, got {array.dtype}")
     return array.astype(float)
-
-
-def _argument_names(fn: Callable[..., Any]) -> list[str]:
-    try:
-        parameters = inspect.signature(fn).parameters.items()
-    except (TypeError, ValueError):
-        return []
-    return [name for name, p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def result_of(

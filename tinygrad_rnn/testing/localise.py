@@ -12,7 +12,7 @@ import numpy as np
 from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.testing.culprits import draw_culprits
-from tinygrad_rnn.testing.faults import Fault
+from tinygrad_rnn.testing.findings import Fault
 from tinygrad_rnn.testing.gradcheck import BETWEEN, TOLERANCE, located
 from tinygrad_rnn.testing.report import GradientReport
 

@@ -13,9 +13,9 @@ from tinygrad_rnn.nn.places import place_of
 from tinygrad_rnn.testing import hints, rounding
 from tinygrad_rnn.testing.comparison import UNDECIDED, Comparison
 from tinygrad_rnn.testing.differences import EPS
+from tinygrad_rnn.testing.findings import Mismatch
 from tinygrad_rnn.testing.kinks import NEAR, REACH, Kink, kinks
 from tinygrad_rnn.testing.probes import Probe
-from tinygrad_rnn.testing.report import Mismatch
 from tinygrad_rnn.testing.truth import ForwardTruth
 
 MOST_NOTES = 5
@@ -52,6 +52,8 @@ class RecordedComparison(Comparison):
         tolerance = max([tolerance, *(100 * float(np.finfo(y.dtype).eps) for y in self.nodes)])
         inputs = [(path, leaf.shape) for path, leaf in zip(paths, leaves, strict=True)]
         super().__init__(inputs, [(path, y.shape) for path, y in outputs], tolerance, rng)
+        pairs = zip(leaves, paths, strict=True)
+        self.names = [leaf.name if not path.endswith(f" {leaf.name}") else "" for leaf, path in pairs]
         for probe, y in zip(self._cotangents, self.nodes, strict=True):
             probe.rows[:, np.isnan(y._data)] = 0.0  # what is no number has no derivative
 

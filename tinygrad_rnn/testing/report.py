@@ -3,84 +3,19 @@
 from __future__ import annotations
 
 import html
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.core.graph import Graph
+from tinygrad_rnn.testing.findings import Fault, Mismatch, place
 from tinygrad_rnn.testing.verdicts import Verdict
 
 if TYPE_CHECKING:
-    from tinygrad_rnn.testing.faults import Fault
     from tinygrad_rnn.testing.kinks import Kink
 
 _MOST_FAULTS = 3
-
-
-@dataclass(frozen=True, slots=True)
-class Mismatch:
-    """The worst entry of a Jacobian that is wrong.
-
-    Attributes:
-        argument: path of the argument, such as ``"argument 0['w']"``.
-        index: which entry of it.
-        output: path of the output, such as ``"output[1]"``.
-        output_index: which entry of that.
-        expected: the derivative found without the rules.
-        got: the derivative under test.
-        allowed: the largest difference that rounding could explain.
-        scale: the largest derivative in the same block (this output by this argument).
-        shape: the argument's shape.
-    """
-
-    argument: str
-    index: tuple[int, ...]
-    output: str
-    output_index: tuple[int, ...]
-    expected: float
-    got: float
-    allowed: float
-    scale: float
-    shape: tuple[int, ...] = ()
-
-    @property
-    def absolute_error(self) -> float:
-        """|got - expected|."""
-        return abs(self.got - self.expected)
-
-    @property
-    def relative_error(self) -> float:
-        """|got - expected| / |expected|, inf where the expected derivative is 0."""
-        return self.absolute_error / abs(self.expected) if self.expected else math.inf
-
-    @property
-    def ratio(self) -> float:
-        """got / expected: -1 is a lost sign, 2 or 1/2 a lost factor; nan where the expected derivative is 0."""
-        return self.got / self.expected if self.expected else math.nan
-
-    def __str__(self) -> str:
-        where = f"{self.argument}{_at(self.index)}"
-        if self.output_index or self.output not in ("output", "result"):
-            where = f"d {self.output}{_at(self.output_index)} / d {where}"
-        expected, got = _told_apart(self.expected, self.got)
-        return f"{where}: expected {expected}, got {got} (ratio {self.ratio:.9g})"
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return the record as plain numbers and texts."""
-        return {
-            "argument": self.argument,
-            "index": list(self.index),
-            "shape": list(self.shape),
-            "output": self.output,
-            "output_index": list(self.output_index),
-            "expected": self.expected,
-            "got": self.got,
-            "ratio": self.ratio,
-            "allowed": self.allowed,
-            "scale": self.scale,
-        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,22 +145,12 @@ def _named(faults: Sequence[Fault]) -> list[str]:
 
 
 def _rows(m: Mismatch) -> list[tuple[str, Any]]:
-    output = f"{m.output}{_at(m.output_index)}"
+    output = f"{m.output}{place(m.output_index)}"
     return [
-        ("argument", f"{m.argument}{_at(m.index)}"),
+        ("argument", f"{m.argument}{place(m.index)}"),
         ("shape", str(m.shape)),
         ("output", output),
         ("expected", m.expected),
         ("got", m.got),
         ("ratio", m.ratio),
     ]
-
-
-def _told_apart(a: float, b: float) -> tuple[str, str]:
-    """Return two numbers with as many digits as tell them apart, and one more; six at least."""
-    digits = next((n for n in range(5, 17) if f"{a:.{n}g}" != f"{b:.{n}g}"), 16) + 1
-    return f"{a:.{digits}g}", f"{b:.{digits}g}"
-
-
-def _at(index: tuple[int, ...]) -> str:
-    return f"[{', '.join(map(str, index))}]" if index else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import inspect
 import random
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -58,6 +59,7 @@ class Trial:
             raise TypeError(f"gradcheck: fn must be callable, got {type(fn).__name__}")
         self._fn = fn
         self._args = args
+        self._names = argument_names(fn)
         self._flat = [(f"argument {i}{path}", x) for i, arg in enumerate(args) for path, x in flatten(arg)]
         self.paths = tuple(path for path, x in self._flat if differentiable(x))
         if not self.paths:
@@ -78,7 +80,8 @@ class Trial:
             if not differentiable(x):
                 items.append(x.copy() if isinstance(x, np.ndarray) else x)
                 continue
-            items.append(_leaf(x, None if shift is None else shift[len(leaves)], path))
+            name = called(path, self._names) or path.removeprefix("argument ")
+            items.append(_leaf(x, None if shift is None else shift[len(leaves)], name))
             leaves.append(items[-1])
         rest = iter(items)
         call = [unflatten(arg, rest, modules=True) for arg in self._args]
@@ -106,14 +109,14 @@ def differentiable(x: Any) -> bool:
     return isinstance(x, (float, np.floating))
 
 
-def _leaf(x: Any, shift: Any, path: str) -> Any:
-    """Return a float64 leaf with the data of ``x`` (moved by ``shift``), its name and its hooks."""
+def _leaf(x: Any, shift: Any, name: str) -> Any:
+    """Return a float64 leaf with the data of ``x`` (moved by ``shift``), its hooks, and its name, else ``name``."""
     data = _data(x)
     data = np.asarray(data, dtype=np.float64) if shift is None else data + shift
     node = Tensor(data) if isinstance(x, (Tensor, np.ndarray)) else Value(float(data))
     if isinstance(x, Variable):
         node._note = twin(x._note)
-    return node if node.name else node.named(path.removeprefix("argument "))
+    return node if node.name else node.named(name)
 
 
 def _data(x: Any) -> Any:
@@ -181,3 +184,24 @@ def _reached(fn: Any) -> Iterator[Any]:
     yield from fn.__defaults__ or ()
     yield from (fn.__kwdefaults__ or {}).values()
     yield from (fn.__globals__[name] for name in code.co_names if name in fn.__globals__)
+
+
+def argument_names(fn: Callable[..., Any]) -> list[str]:
+    """Return what a function calls the arguments that are given to it by position, as far as it tells."""
+    try:
+        parameters = inspect.signature(fn).parameters.items()
+    except (TypeError, ValueError):
+        return []
+    return [name for name, p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+
+
+def called(path: str, names: Sequence[str]) -> str:
+    """Return what the function itself calls an argument, ``""`` where it has no name.
+
+    Example:
+        >>> called("argument 1['w']", ["x", "p"])
+        "p['w']"
+    """
+    number, _, rest = path.removeprefix("argument ").partition("[")
+    name = names[int(number)] if number.isdigit() and int(number) < len(names) else ""
+    return f"{name}[{rest}" if name and rest else name
