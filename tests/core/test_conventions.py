@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.core.op_samples import SAMPLES
 from tinygrad_rnn import ops
 
 INF, NAN = math.inf, math.nan
@@ -132,3 +133,26 @@ def test_the_value_beyond_an_edge_is_ieees():
     assert math.isnan((tr.Value(-8.0) ** (1 / 3)).data)
     assert math.isnan(tr.Value(-1.0).sqrt().data)
     assert (tr.Value(0.0) ** 0).data == 1.0
+
+
+@pytest.mark.parametrize("op", SAMPLES, ids=lambda op: op.name)
+def test_the_domain_of_an_operation_holds_numbers(op: tr.Op) -> None:
+    """Its arguments in the samples lie inside; only a power with a whole exponent has a negative base."""
+    for _, arrays in SAMPLES[op]:
+        for i, a in enumerate(arrays):
+            low, high = op.domain if np.ndim(op.domain) == 1 else op.domain[i]  # type: ignore[misc]
+            assert low < high
+            if np.asarray(a).dtype.kind == "f" and op is not ops.power:
+                assert np.all((np.asarray(a) >= low) & (np.asarray(a) <= high))
+
+
+def test_an_infinite_cotangent_stays_outside_of_a_clip() -> None:
+    x = tr.Tensor([-5.0, 0.5, 5.0])
+    x.clip(0.0, 1.0).backward([INF, 2.0, INF])
+    assert x.grad.tolist() == [0.0, 2.0, 0.0]
+
+
+@pytest.mark.parametrize("shapes", [((), (2,)), ((2,), ()), ((), ())])
+def test_a_product_of_matrices_needs_axes(shapes: tuple[tuple[int, ...], ...]) -> None:
+    with pytest.raises(ValueError, match="matmul: needs arrays of at least one axis"):
+        ops.matmul(*(tr.Tensor(np.ones(shape)) for shape in shapes))

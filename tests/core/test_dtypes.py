@@ -1,6 +1,8 @@
 import datetime
 import decimal
 import fractions
+import operator
+import warnings
 from collections.abc import Callable
 from typing import Any
 
@@ -251,3 +253,19 @@ def test_targets_and_indices_are_integers_without_a_gradient() -> None:
 def test_an_index_is_an_integer(key: object) -> None:
     with pytest.raises(IndexError, match="an index must be an integer"):
         tr.Tensor(np.ones((2, 2)))[key]
+
+
+def test_a_matrix_of_numpys_becomes_an_array() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", PendingDeprecationWarning)
+        x = tr.Tensor(np.matrix([[1.0, 2.0], [3.0, 4.0]]))
+    assert not isinstance(x.data, np.matrix)
+    assert (x * x).data.tolist() == [[1.0, 4.0], [9.0, 16.0]]
+
+
+@pytest.mark.parametrize("name", ["lt", "le", "gt", "ge", "eq", "ne"])
+def test_relations_are_numpys(name: str) -> None:
+    relation = getattr(operator, name)
+    a, b = np.array([1.0, 2.0, 3.0]), np.array([2.0, 2.0, 2.0])
+    assert relation(tr.Tensor(a), b).data.tolist() == relation(a, b).tolist()
+    assert relation(tr.Tensor(a), tr.Tensor(b)).data.tolist() == relation(a, b).tolist()

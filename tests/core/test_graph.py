@@ -1,5 +1,6 @@
 import copy
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -7,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
+from tinygrad_rnn.core.draws import random
 
 
 def diamond() -> tuple[tr.Value, tr.Value, tr.Value, tr.Value]:
@@ -273,3 +275,46 @@ def test_a_copy_or_pickle_of_a_graph_is_refused_at_once() -> None:
     for use in (copy.copy, copy.deepcopy, pickle.dumps):
         with pytest.raises(TypeError, match="Graph"):
             use(graph)
+
+
+WEIGHT = tr.Value(2.0)
+READINGS = {
+    "reading .data": lambda x: x.data,
+    r"float\(\)": float,
+    "item": lambda x: x.tolist(),
+}
+
+
+@pytest.mark.parametrize("what", READINGS)
+@pytest.mark.parametrize("which", ["an input", "a parameter", "what is made of them", "a random draw"])
+def test_no_number_leaves_a_graph_that_is_traced(what: str, which: str) -> None:
+    read = READINGS[what]
+
+    def fn(x: Any) -> Any:
+        drawn = tr.ops.item(random(np.random.default_rng(0), (1,)))
+        node = {
+            "an input": x,
+            "a parameter": WEIGHT,
+            "what is made of them": x * WEIGHT,
+            "a random draw": drawn,
+        }[which]
+        return x * read(node)
+
+    with pytest.raises(tr.TraceError, match=f"{what}.* inside compile"):
+        tr.compile(fn)(3.0)
+
+
+def test_a_constant_may_be_read_while_a_function_is_traced() -> None:
+    constant = tr.constant(4.0) * 2.0
+    assert tr.compile(lambda x: x * float(constant))(3.0) == 24.0
+
+
+def test_an_index_does_not_leave_a_graph_that_is_traced() -> None:
+    with pytest.raises(tr.TraceError, match="an index inside compile"):
+        tr.compile(lambda x, i: x * [1.0, 2.0][i])(3.0, np.array(1))
+
+
+def test_a_number_is_read_as_a_number() -> None:
+    x = tr.Value(2.5)
+    assert [x.tolist(), x.item(), x.data] == [2.5, 2.5, 2.5]
+    assert type(x.tolist()) is float

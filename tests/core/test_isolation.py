@@ -369,3 +369,14 @@ def test_a_transformation_inside_a_suspended_generator_does_not_reach_its_caller
 
     assert tr.grad(loss)(3.0) == 7.0
     assert type(tr.grad(loss)(3.0)) is float
+
+
+def test_an_observer_sees_what_is_made_without_recording() -> None:
+    for zero in (tr.Value(0.0), tr.Tensor([0.0])):
+        with (
+            tr.detect_anomaly(),
+            tr.no_grad(),
+            np.errstate(all="ignore"),
+            pytest.raises(tr.AnomalyError, match="log"),
+        ):
+            tr.ops.log(zero)

@@ -248,3 +248,11 @@ def test_inside_a_transformation_it_would_lose_the_derivative() -> None:
     for run in (tr.grad(loss), tr.jacobian(loss), lambda x: tr.jvp(loss, x, x)):
         with pytest.raises(tr.TraceError, match=r"scalarize inside (grad|jacobian|jvp): .*tr\.ops\.item"):
             run(np.ones(2))
+
+
+def test_a_graph_that_has_gone_stale_is_refused() -> None:
+    x = tr.Tensor([1.0, 2.0], name="x")
+    y = x * x
+    x.data = np.array([3.0, 4.0])
+    with pytest.raises(tr.GraphMutationError, match="x"):
+        tr.scalarize(y)

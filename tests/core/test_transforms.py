@@ -340,3 +340,33 @@ def test_errors_say_what_which_and_what_is_legal(
 ) -> None:
     with pytest.raises(error, match=message):
         call()
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)])
+def test_a_loss_of_one_entry_is_a_number_whatever_its_axes(shape: tuple[int, ...]) -> None:
+    value, gradient = tr.value_and_grad(lambda v: (v * v).sum().reshape(shape))(np.array([1.0, 2.0]))
+    assert value == 5.0
+    assert gradient.tolist() == [2.0, 4.0]
+
+
+def test_an_output_that_is_no_node_does_not_move() -> None:
+    (y, number, array), tangents = tr.jvp(lambda v: (v * v, 0.0, np.zeros(2)), (3.0,), (1.0,))
+    assert (y, number, array.tolist()) == (9.0, 0.0, [0.0, 0.0])
+    assert tangents[0] == 6.0
+    assert tangents[1] == 0.0
+    assert np.asarray(tangents[2]).tolist() == [0.0, 0.0]
+
+
+def test_the_jacobian_of_nothing_has_the_arguments_shape_behind_it() -> None:
+    x = np.array([[1.0, 2.0]], np.float32)
+    nothing = lambda v: v[:0] * 2.0  # noqa: E731
+    assert tr.jacobian(nothing)(x).shape == (0, 2, 1, 2)
+    twice = tr.jacobian(tr.jacobian(nothing))(x)
+    assert (twice.shape, twice.dtype) == ((0, 2, 1, 2, 1, 2), np.float32)
+    constant = tr.jacobian(tr.jacobian(lambda v: tr.constant(np.ones(3)) * 2.0))(x)
+    assert (constant.shape, float(np.abs(constant).sum())) == ((3, 1, 2, 1, 2), 0.0)
+
+
+def test_a_gradient_at_a_traced_value_follows_it() -> None:
+    step = tr.compile(lambda x: tr.grad(lambda v: v * v * v)(x * 2.0))
+    assert [step(1.0), step(2.0)] == [12.0, 48.0]

@@ -90,6 +90,7 @@ def test_one_seed_draws_the_same_and_the_generator_moves_on(draw):
             lambda: initializers.uniform(rng(), (3,), -1.0),
             "uniform: bound must be finite and at least 0; it is -1.0",
         ),
+        (lambda: initializers.sparse(rng(), (3,)), r"sparse: shape must be \(out, in\), got \(3,\)"),
         (lambda: initializers.sparse(rng(), (3, 3), -1), "sparse: nonzeros must be at least 0, got -1"),
     ],
 )

@@ -81,3 +81,21 @@ def test_embedding_takes_one_index_a_node_or_nothing():
 def test_a_wrong_argument_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_the_weight_of_an_embedding_has_a_name() -> None:
+    assert tr.nn.Embedding(3, 2).weight.name == "weight"
+
+
+def test_an_input_that_is_none_is_named() -> None:
+    with pytest.raises(TypeError, match="Linear: x must hold real numbers, got dtype <U1"):
+        tr.nn.Linear(2, 2)(np.array(["a", "b"]))
+
+
+def test_a_replay_checks_the_indices_it_is_given() -> None:
+    table = tr.nn.Embedding(3, 2, rng=np.random.default_rng(0))
+    step = tr.compile(lambda i: table(i))
+    assert step(np.array([0, 2])).tolist() == table.weight.data[[0, 2]].tolist()
+    for wrong in (np.array([0, 3]), np.array([-1, 0])):
+        with pytest.raises(IndexError, match=r"Embedding: indices must lie in 0\.\.2"):
+            step(wrong)

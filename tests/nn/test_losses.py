@@ -174,3 +174,8 @@ X = np.zeros((2, 3))
 def test_a_wrong_argument_is_named(call, error, message):
     with pytest.raises(error, match=message):
         call()
+
+
+def test_targets_that_are_no_array_are_named() -> None:
+    with pytest.raises(TypeError, match="cross_entropy: targets must be an array"):
+        tr.cross_entropy(X, [[1.0], [1.0, 2.0]])

@@ -198,3 +198,29 @@ def test_a_copy_is_equal_and_independent(duplicate):
     for name in NAMES[:7]:
         mine, its = twin.named_parameters()[name].grad, net.named_parameters()[name].grad
         assert np.array_equal(2 * mine, its), name
+
+
+class Scaled(tr.nn.Module):
+    """A module with settings that are no parameters."""
+
+    def __init__(self, scale, times=1):
+        self.scale, self.times = scale, times
+
+    def __call__(self, x):
+        return x / self.scale * self.times
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ((0.0,), (-0.0,), -np.inf),
+        ((2.0,), (4.0,), 0.25),
+        ((1.0, 1), (1.0, 3), 3.0),
+        ((1.0, True), (1.0, 2), 2.0),
+    ],
+)
+def test_a_setting_that_changes_is_not_replayed(first, second, expected):
+    step = tr.compile(lambda module, x: module(x))
+    with np.errstate(divide="ignore"):
+        step(Scaled(*first), 1.0)
+        assert step(Scaled(*second), 1.0) == expected

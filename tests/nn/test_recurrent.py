@@ -365,3 +365,10 @@ def test_dropout_lies_in_the_layer_whose_outputs_it_drops():
         node.scope for node in tr.Graph.of(*run.outputs) if node.op is not None and node.op.name == "random"
     ]
     assert sorted(draws) == [(f"layer {layer}", f"t={t}") for layer in (0, 1) for t in (0, 1)]
+
+
+def test_inputs_stand_in_the_steps_of_the_first_layer():
+    net = tr.nn.RNN(3, 2, num_layers=2, bidirectional=True)
+    run = net.unroll(np.zeros((2, 1, 3)))
+    inputs = [node for node in tr.Graph.of(*run.outputs) if node.kind == "constant" and node.shape == (1, 3)]
+    assert {node.scope for node in inputs} == {("layer 0", "t=0"), ("layer 0", "t=1")}

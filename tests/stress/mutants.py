@@ -43,6 +43,7 @@ def mutants(path: str, source: str) -> list[Mutant]:
     """Return every mutant of a module, in the order of the text; a few of them do not compile."""
     places = _Places(path, source)
     found = [m for node in _behavior(ast.parse(source)) for m in places.of(node)]
+    found = [m for m in found if m.new != m.old]
     return sorted(found, key=lambda m: (m.start, m.stop, m.new))
 
 

@@ -40,9 +40,10 @@ OWN = {
     "core/examples": "examples transforms",
     "core/graph": "graph isolation mutation hooks copying examples higher_order deep",
     "core/hooks": "hooks transforms",
-    "core/namespaces": "conventions stability mixing carriers_agree numpy higher_order scalarize ops ../testing/truth",
+    "core/namespaces": "namespaces conventions stability mixing carriers_agree numpy higher_order scalarize ops "
+    "../testing/truth",
     "core/numpy_functions": "numpy mixing mutation",
-    "core/op": "ops_of_users conventions examples numpy copying backward ops",
+    "core/op": "ops_of_users conventions errors examples numpy copying backward ops",
     "core/printing": "backward conventions mixing carriers_agree machine stability",
     "core/promotion": "dtypes numpy mixing",
     "core/scalarize": "scalarize",

@@ -35,6 +35,10 @@ def test_every_kind_of_fault_is_made_and_nothing_that_no_test_could_see() -> Non
     assert all('"""A text."""' in text and "too small: {x + 1}" in text for text in found)
 
 
+def test_what_would_stay_the_same_is_no_mutant() -> None:
+    assert mutants("m.py", "def f():\n    return None\n") == []
+
+
 def test_a_mutant_does_not_fit_another_text() -> None:
     mutant = Mutant("m.py", 3, 8, 9, "x", "y")
     with pytest.raises(ValueError, match=r"m\.py:3: the text has changed"):
