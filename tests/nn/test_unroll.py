@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 import tinygrad_rnn as tr
 from tests.oracles import bptt, frozen
-from tinygrad_rnn.core.tree import tree_map
+from tinygrad_rnn.core.tree import flatten, tree_map
 
 
 def scalar_cell(w, u):
@@ -221,6 +221,25 @@ def test_a_cut_beyond_the_end_is_none():
     w = tr.Value(0.5, name="w")
     net = tr.unroll(scalar_cell(w, w), [1.0] * 3, state=0.0, truncate=3)
     assert not any(node.op is not None and node.op.name == "detach" for node in tr.Graph.of(net.final_state))
+
+
+def test_nested_outputs_rest_with_their_rows():
+    """An output is a dict or tuple as well as a state; where a row has ended, each part of it is 0."""
+
+    def cell(x, state):
+        new = {"a": [tr.ops.tanh(x + state["a"][0])], "b": state["b"] + 1.0}
+        return {"y": new["a"][0], "pair": (new["b"], -new["b"])}, new
+
+    x = np.random.default_rng(0).normal(size=(3, 2, 4))
+    start = {"a": [np.zeros((2, 4))], "b": np.zeros((2, 1))}
+    net = tr.unroll(cell, x, start, lengths=[3, 1])
+    whole = tr.unroll(cell, x, start)
+    for t, (ragged, plain) in enumerate(zip(net.outputs, whole.outputs, strict=True)):
+        alive = np.array([[True], [t < 1]])
+        for (_, got), (_, y) in zip(flatten(ragged), flatten(plain), strict=True):
+            np.testing.assert_array_equal(got.data, np.where(alive, y.data, 0.0))
+    first = tr.unroll(lambda x, s: [{"h": s[0]["h"] + x}], x, [{"h": np.zeros((2, 4))}], lengths=[3, 1])
+    np.testing.assert_array_equal(first.outputs[2][0]["h"].data, [x[:, 0].sum(axis=0), np.zeros(4)])
 
 
 def test_lengths_may_be_a_node():

@@ -140,7 +140,7 @@ def _step(cell: Cell, t: int, item: Any, state: Any, mask: Any) -> tuple[Any, An
     output, new = _returned(cell(x, state), state, t)
     own_output = output is not None
     if mask is not None:
-        output = _where(mask, output if own_output else _first(new), 0.0)
+        output = tree_map(lambda y: _where(mask, y, 0.0), output if own_output else _first(new))
         new = _kept(mask, new, state)
         own_output = True
     new = _as_nodes(new, lambda part: f"{part}_{t}", _parts(state))
