@@ -84,6 +84,36 @@ class TestSinglePrecision(CellContract):
         return tr.nn.LSTMCell(3, 4, rng=rng, dtype=np.float32)
 
 
+class TestASaturatedCell(CellContract):
+    """Its slopes are 1 - h² with h near 1: two ways to them agree to eight digits and no more."""
+
+    seed = 3000
+
+    def make(self, rng: np.random.Generator) -> Any:
+        cell = tr.nn.RNNCell(3, 4, bias=False, rng=rng)
+        for leaf in cell.parameters():
+            leaf.data = 20.0 * rng.normal(size=leaf.shape)
+        return cell
+
+
+class TestNestedOutputs(CellContract):
+    """A dict for an output, a dict with a list for a state."""
+
+    def make(self, rng: np.random.Generator) -> Any:
+        w, u = rng.normal(size=(3, 4)), rng.normal(size=(4, 4))
+
+        def cell(x: Any, state: Any) -> Any:
+            h = tr.ops.tanh(x @ w.astype(x.dtype) + state["h"] @ u.astype(x.dtype) + state["more"][0])
+            more = [0.5 * state["more"][0] + h, state["more"][1] + h[..., :2] * h[..., 2:]]
+            return {"y": 2.0 * h, "z": (h[..., :1],)}, {"h": h, "more": more}
+
+        return cell
+
+    def state(self, cell: Any, x: np.ndarray, rng: np.random.Generator) -> Any:
+        rows = len(x)
+        return {"h": rng.normal(size=(rows, 4)), "more": [rng.normal(size=(rows, n)) for n in (4, 2)]}
+
+
 class TestSingleExamples(CellContract):
     """A cell over vectors, as one writes it first; what looks at a batch is left out."""
 
