@@ -129,3 +129,13 @@ def test_a_wrong_sample_is_explained(samples: Any, message: str) -> None:
     mine = type("Mine", (contract(ops.tanh, samples),), {})
     with pytest.raises(TypeError, match=message):
         mine().test_gradient_is_the_derivative()
+
+
+@pytest.mark.parametrize(
+    "domain", [(-0.1, 0.1), (10.0, 20.0), (-np.inf, -7.0), (0.0, 1.0), (-np.inf, np.inf)]
+)
+def test_samples_lie_in_any_domain_away_from_its_ends(domain: tuple[float, float]) -> None:
+    op = replace(ops.square, name="mine", domain=domain)
+    for _, arrays in contract(op)().samples():
+        assert np.all((arrays[0] > domain[0] + 1e-3) & (arrays[0] < domain[1] - 1e-3))
+        assert np.all(np.abs(arrays[0]) > 1e-3)

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.scalarize import scalarize
 from tinygrad_rnn.core.tensor import Tensor
 from tinygrad_rnn.core.transforms import value_and_grad
@@ -134,6 +135,13 @@ class CellContract(CellSlopes, CellTime, CellBatch):
         close(
             "outputs in float32", [tree_map(array, y) for y in runs[""].outputs], problem.results()[0], 1e-4
         )
+
+    def test_double_precision_stays_double(self) -> None:
+        """From float64 inputs, state and parameters nothing on the way is computed in single precision."""
+        for node in Graph.of(self._problem().first(2).traced()).nodes:
+            if node.dtype == np.float32:
+                name = f"{node.op.name if node.op else 'a constant'} {node.name}".strip()
+                raise AssertionError(f"{name} in {', '.join(node.scope) or 'no step'} is float32")
 
     def test_running_it_again_gives_the_same(self) -> None:
         """A cell has no memory beside its state, no randomness of its own, and changes neither inputs nor weights."""

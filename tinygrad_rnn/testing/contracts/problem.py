@@ -15,9 +15,9 @@ from tinygrad_rnn.core.transforms import value_and_grad
 from tinygrad_rnn.core.tree import Parameterized, flatten, tree_map, unflatten
 from tinygrad_rnn.nn.unroll import Unrolled, unroll
 from tinygrad_rnn.testing.contracts.comparing import array
+from tinygrad_rnn.testing.rounding import spread
 
 Gradients = dict[str, Any]
-EPS = float(np.finfo(float).eps)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,30 +102,24 @@ class Problem:
         """Return the node of the loss, with leaves for parameters, inputs and state."""
         return self.loss(*(tree_map(Tensor, part) for part in self.arguments()))
 
-    def gradients(
-        self, loss: Callable[..., Any] | None = None, args: tuple[Any, ...] | None = None
-    ) -> tuple[float, Gradients]:
-        """Return the loss and its gradients by parameters, inputs and state; of another loss or elsewhere if given."""
-        value, found = value_and_grad(loss or self.loss, (0, 1, 2))(*(args or self.arguments()))
+    def gradients(self, loss: Callable[..., Any] | None = None) -> tuple[float, Gradients]:
+        """Return the loss and its gradients by parameters, inputs and state; of ``loss`` if another is given."""
+        value, found = value_and_grad(loss or self.loss, (0, 1, 2))(*self.arguments())
         return value, dict(zip(("parameters", "inputs", "state"), found, strict=True))
 
-    def unsteadiness(self) -> float:
-        """Return by how much of its largest entries the gradient moves with the last digits of its arguments.
+    def rounding(self) -> float:
+        """Return by how much of its largest entry rounding alone can move a gradient, the worst of all.
 
         A saturated unit knows its slope 1 - h² to no more digits than it has; two ways to it need not agree further.
         """
-        rng = np.random.default_rng(0)
-        still = flatten(self.gradients()[1])
-        largest = 0.0
-        for _ in range(3):
-            moved = tree_map(
-                lambda a: a * (1.0 + EPS * rng.choice([-1.0, 1.0], np.shape(a))), self.arguments()
-            )
-            for (_, a), (_, b) in zip(still, flatten(self.gradients(args=moved)[1]), strict=True):
-                size = float(np.max(np.abs(array(a)), initial=0.0))
-                gap = float(np.max(np.abs(array(a) - array(b)), initial=0.0))
-                largest = max(largest, gap / size if size else 0.0)
-        return largest
+        leaves = [tree_map(Tensor, part) for part in self.arguments()]
+        loss = self.loss(*leaves)
+        loss.backward()
+        rng, worst = np.random.default_rng(0), 0.0
+        for _, leaf in flatten(leaves):
+            size = float(np.max(np.abs(leaf.grad), initial=0.0)) if leaf.has_grad else 0.0
+            worst = max(worst, spread(loss, 1.0, leaf, rng) / size if size else 0.0)
+        return worst
 
     def directions(self, rng: np.random.Generator) -> tuple[Any, ...]:
         """Return random directions with the structure of ``arguments()``."""

@@ -127,7 +127,7 @@ class CellSubject(Contract, ABC):
         try:
             close(what, got, expected, self.tolerance)
         except AssertionError as error:
-            rounding = min(10.0 * self._problem().unsteadiness(), ROUNDING)
+            rounding = min(self._problem().rounding(), ROUNDING)
             try:
                 close(what, got, expected, rounding)
             except AssertionError:
