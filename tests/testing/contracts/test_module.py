@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 import tinygrad_rnn as tr
+from tests.testing.contracts.faulty import HALF_BLIND, NOT_LINEAR, WRONG_TANH, KnowsTheNumberOfAxes
 from tinygrad_rnn.testing.contracts.module import ModuleContract
 
 TESTS = sorted(name for name in dir(ModuleContract) if name.startswith("test_"))
@@ -126,6 +127,26 @@ class HidesAWeight(Reader):
         return super().__call__(x) * self.scale
 
 
+def squashing(by: tr.Op) -> type:
+    """Return a reader whose hidden state goes through one more operation."""
+
+    class Squashes(Reader):
+        def hidden(self, x: Any) -> Any:
+            return by(super().hidden(x))
+
+    return Squashes
+
+
+class PromotesToDouble(Reader):
+    def __call__(self, x: Any) -> Any:
+        return super().__call__(x) * np.ones(2)
+
+
+class ListsAWeightTwice(Reader):
+    def parameters(self) -> Any:
+        return [*super().parameters(), self.readout.weight]
+
+
 class HalvesItsSlope(Reader):
     def hidden(self, x: Any) -> Any:
         h = super().hidden(x)
@@ -183,6 +204,12 @@ class BranchesOnNumbers(Reader):
 
 
 FAULTS: dict[type, str] = {
+    squashing(WRONG_TANH): "test_gradient_is_the_derivative",
+    squashing(NOT_LINEAR): "test_both_modes_agree",
+    squashing(HALF_BLIND): "test_second_derivative_is_the_derivative_of_the_gradient",
+    squashing(KnowsTheNumberOfAxes.odd): "test_scalarized_equals_tensor",
+    PromotesToDouble: "test_float32_is_near_float64",
+    ListsAWeightTwice: "test_parameters_are_leaves_with_names_of_their_own",
     ForgetsItsReadout: "test_every_parameter_is_used",
     CachesItsReadout: "test_functional_call_equals_call",
     HalvesItsSlope: "test_gradient_reaches_every_parameter",
@@ -207,6 +234,10 @@ def test_a_fault_is_named_by_the_test_that_fails(fault: Any) -> None:
 def test_without_make_and_inputs_it_cannot_be_used() -> None:
     with pytest.raises(TypeError, match="abstract"):
         ModuleContract()  # type: ignore[abstract]
+
+
+def test_every_test_is_needed_by_some_fault() -> None:
+    assert set(TESTS) == set(FAULTS.values())
 
 
 MISUSES: dict[str, tuple[dict[str, Any], type[Exception], str]] = {

@@ -69,7 +69,57 @@ class Stateful:
         return x * float(Stateful.calls)
 
 
+class Named:
+    """A function over nodes, with a name for the test."""
+
+    def __init__(self, call: Any) -> None:
+        self.name, self.call = "mine", call
+
+    def __call__(self, *args: Any) -> Any:
+        return self.call(*args)
+
+
+def squashed(forward: Any, slope: float) -> tr.Op:
+    """Return an elementwise operation, linear as far as its rule knows."""
+    return tr.Op(name="bad", symbol="b", forward=forward, partials=(lambda xp, y, x: slope,))
+
+
 FAULTS: dict[str, tuple[Any, Any, str]] = {
+    "the slope of what it doubled": (
+        tr.Op(name="bad", symbol="b", forward=lambda xp, x: 2.0 * x, vjp=lambda g, y, x: 2.0 * g * np.abs(g)),
+        [(CALL, (MATRIX,))], "test_every_use_is_counted",
+    ),
+    "a short cut for equal arguments": (
+        Named(lambda a, b: a * 1.0 if a is b else a * b), [(CALL, (MATRIX, MATRIX + 1.0))],
+        "test_the_same_node_may_be_every_argument",
+    ),
+    "a broadcast that is not summed": (
+        tr.Op(name="bad", symbol="b", forward=lambda xp, x, y: x * y, vjp=lambda g, z, x, y: (g * y, g * x)),
+        [(CALL, (MATRIX, MATRIX[0]))], "test_gradients_have_the_shape_and_dtype_of_the_data",
+    ),
+    "another value for arrays": (
+        Named(lambda x: x * (2.0 if isinstance(x, tr.Tensor) else 3.0)), [(CALL, (MATRIX,))],
+        "test_arrays_give_what_tensors_give",
+    ),
+    "looks at the memory": (
+        tr.Op(name="bad", symbol="b", forward=lambda xp, x: x + float(not x.flags.c_contiguous), vjp=lambda g, y, x: g),
+        [(CALL, (MATRIX,))], "test_memory_layout_makes_no_difference",
+    ),
+    "another value for floats": (
+        squashed(lambda xp, x: x * (1.0 if isinstance(x, float) else 2.0), 2.0), None,
+        "test_a_scalar_gives_what_an_array_gives",
+    ),
+    "another value for entries": (
+        squashed(lambda xp, x: x * (1.0 + np.ndim(x)), 3.0), [(CALL, (MATRIX,))], "test_scalarized_equals_tensor",
+    ),
+    "cannot do without entries": (
+        squashed(lambda xp, x: x * (np.max(xp.abs(x)) >= 0.0), 1.0), None,
+        "test_empty_arrays_and_arrays_of_no_axes",
+    ),
+    "branches on numbers": (
+        Named(lambda x: x if float(np.asarray(getattr(x, "data", x))[0, 0]) > 0 else -x), [(CALL, (MATRIX,))],
+        "test_compiled_equals_eager",
+    ),
     "wrong slope": (WRONG_TANH, None, "test_gradient_is_the_derivative"),
     "wrong second derivative": (
         HALF_BLIND, None, "test_second_derivative_is_the_derivative_of_the_gradient",
@@ -95,6 +145,10 @@ FAULTS: dict[str, tuple[Any, Any, str]] = {
 def test_a_fault_is_named_by_the_test_that_fails(what: str) -> None:
     op, samples, name = FAULTS[what]
     assert contract(op, samples).check(name).failed
+
+
+def test_every_test_is_needed_by_some_fault() -> None:
+    assert set(TESTS) == {name for _, _, name in FAULTS.values()}
 
 
 def test_a_right_operation_fails_none() -> None:
