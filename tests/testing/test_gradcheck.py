@@ -290,7 +290,7 @@ class TestPreflight:
     def test_a_function_with_its_own_randomness_is_caught(self):
         rng = default_rng(0)
         counter = iter(range(100))
-        assert "run again" in str(gradcheck(lambda x: x * next(counter), 2.0))
+        assert "run again" in str(gradcheck(lambda x: x * next(counter), 2.0)).splitlines()[0]
         assert gradcheck(lambda x: x * rng.random(), 2.0).ok  # a Generator is set back
         assert rng.random() == default_rng(0).random()
 

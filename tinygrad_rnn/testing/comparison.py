@@ -135,6 +135,8 @@ class Comparison(ABC):
 
         One row of a Jacobian may have a single entry, which fits many patterns; a random mix of all rows tells more.
         """
+        if self.problems:  # of what is not linear, a mix tells nothing
+            return ""
         leaf, number = self._numbers(mismatch)
         alone = bool(parts) or int(np.prod(self.outputs[number][1])) == 1
         pair = self.both(mismatch) if alone else self.of_output(number, self.mixed(number), leaf)

@@ -13,6 +13,7 @@ from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.testing.causes import cause_of, expected_of, factor_of
+from tinygrad_rnn.testing.findings import place, told_apart
 from tinygrad_rnn.testing.handwritten import NO_STEP, Entry, Names, entries, result_of
 from tinygrad_rnn.testing.lines import age, lines_of
 from tinygrad_rnn.testing.tape import BEFORE, Cotangents, Tape
@@ -43,12 +44,13 @@ class Departure:
     shape: tuple[int, ...]
 
     def __str__(self) -> str:
-        at = f"[{', '.join(map(str, self.index))}]" if self.index else ""
+        at = place(self.index)
         step = "" if self.t is None else f" at t={self.t}" if self.t >= 0 else " of the initial state"
         ratio = f" (ratio {self.got / self.expected:.6g})" if self.expected else ""
         if np.isnan(self.got):
             return f"{self.tensor}{step}: shape {self.shape} does not fit"
-        return f"{self.tensor}{at}{step}: expected {self.expected:.9g}, got {self.got:.9g}{ratio}"
+        expected, got = told_apart(self.expected, self.got)
+        return f"{self.tensor}{at}{step}: expected {expected}, got {got}{ratio}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +115,7 @@ class BackwardDiff:
         head = html.escape(str(self).splitlines()[0])
         cause = f"<p>likely cause: <b>{html.escape(self.cause)}</b></p>" if self.cause else ""
         rows = [
-            (d.tensor, "" if d.t is None else str(d.t), str(list(d.index)), d.expected, d.got)
+            (d.tensor, "" if d.t is None else str(d.t), place(d.index), *told_apart(d.expected, d.got))
             for d in self.departures
         ]
         table = Table("departures", ("tensor", "t", "entry", "expected", "got"), rows).html() if rows else ""

@@ -14,7 +14,9 @@ EPS = float(np.finfo(np.float64).eps)
 
 
 @np.errstate(all="ignore")
-def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> tuple[Any, Any]:
+def ridders(
+    function: Callable[[float], Any], first: float, rows: int = 10, eps: float = EPS
+) -> tuple[Any, Any]:
     """Return d function / d h at h = 0 and an estimate of its error, both arrays of the function's shape.
 
     The central difference (f(h) - f(-h)) / 2h has an error in even powers of h; a Neville table over shrinking h
@@ -24,15 +26,15 @@ def ridders(function: Callable[[float], Any], first: float, rows: int = 10) -> t
         function: gives an array for a step; nan outside its domain is passed over.
         first: the first and largest step.
         rows: how many steps are tried, each smaller by ``SHRINK``.
+        eps: to what part of itself the function is rounded.
     """
     previous: list[Any] = []
     best, error = np.asarray(np.nan), np.asarray(np.inf)
     for i in range(rows):
         h = first / SHRINK**i
         after, before = np.asarray(function(h)), np.asarray(function(-h))
-        noise = (
-            EPS * np.maximum(np.abs(after), np.abs(before)) / h
-        )  # equal numbers are equal by rounding, too
+        size = np.maximum(np.abs(after), np.abs(before))
+        noise = eps * size / h  # equal numbers are equal by rounding, too
         row = [(after - before) / (2 * h)]
         for j in range(1, i + 1):
             factor = SHRINK ** (2 * j)
@@ -75,7 +77,7 @@ def turns_at(function: Callable[[float], Any], step: float) -> bool:
 
 @np.errstate(all="ignore")
 def taylor_slopes(
-    function: Callable[[float], float], slope: float, first: float, halvings: int = 8
+    function: Callable[[float], float], slope: float, first: float, halvings: int = 8, eps: float = EPS
 ) -> tuple[float, float]:
     """Return the least and the largest slope of log |f(h) - f(0) - h slope| against log h, over the smallest steps.
 
@@ -89,9 +91,10 @@ def taylor_slopes(
         slope: the derivative in question.
         first: the first and largest step; it is halved until rounding hides the remainder.
         halvings: over how many halvings the slopes are judged.
+        eps: to what part of itself the function is rounded.
     """
     start = float(function(0.0))
-    noise = max(abs(float(function(j * 1e-15)) - start) for j in range(1, 9)) + EPS * abs(start)
+    noise = max(abs(float(function(j * 1e-15)) - start) for j in range(1, 9)) + eps * abs(start)
     found: list[tuple[float, float]] = []  # remainder and difference quotient
     h = first
     while h > 1e-13:

@@ -55,7 +55,7 @@ class Mismatch:
         where = f"{self.argument}{place(self.index)}{name}"
         if self.output_index or self.output not in ("output", "result"):
             where = f"d {self.output}{place(self.output_index)} / d {where}"
-        expected, got = _told_apart(self.expected, self.got)
+        expected, got = told_apart(self.expected, self.got)
         return f"{where}: expected {expected}, got {got} (ratio {self.ratio:.9g})"
 
     def to_dict(self) -> dict[str, Any]:
@@ -117,7 +117,7 @@ class Fault:
         return f"{self.place}: {self.what}{hint}{line}"
 
 
-def _told_apart(a: float, b: float) -> tuple[str, str]:
+def told_apart(a: float, b: float) -> tuple[str, str]:
     """Return two numbers with as many digits as tell them apart, and one more; six at least."""
     digits = next((n for n in range(5, 17) if f"{a:.{n}g}" != f"{b:.{n}g}"), 16) + 1
     return f"{a:.{digits}g}", f"{b:.{digits}g}"

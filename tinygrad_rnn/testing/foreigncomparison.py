@@ -9,7 +9,7 @@ import numpy as np
 
 from tinygrad_rnn.testing import probes
 from tinygrad_rnn.testing.comparison import Comparison
-from tinygrad_rnn.testing.differences import ridders, taylor_slopes, turns_at
+from tinygrad_rnn.testing.differences import EPS, ridders, taylor_slopes, turns_at
 from tinygrad_rnn.testing.findings import Mismatch
 from tinygrad_rnn.testing.foreign import ForeignCall, Outputs
 from tinygrad_rnn.testing.kinks import Kink
@@ -38,6 +38,7 @@ class ForeignComparison(Comparison):
         rng: draws directions.
 
     Attributes:
+        eps: to what part of themselves the outputs are rounded.
         unsound: why the complex step is not believed, ``""`` where it is.
         confirmed: whether differences, too coarse to decide, at least show the same derivative.
     """
@@ -55,6 +56,7 @@ class ForeignComparison(Comparison):
         self._call = call
         self.names = call.names
         self._at = [y.astype(float) for _, y in outputs]
+        self.eps = max([EPS, *(float(np.finfo(y.dtype).eps) for _, y in outputs if y.dtype.kind == "f")])
         self._backward = backward
         self._entries = sum(y.size for y in self._at)
         self._uncertainty = 0.0
@@ -152,7 +154,7 @@ class ForeignComparison(Comparison):
         unit[mismatch.index] = 1.0
         along, place = self.along(self._direction(leaf, unit)), self._place(number, mismatch.output_index)
         try:
-            slope, error = ridders(lambda h: along(h)[place], 1e-2 * self._reach(leaf), rows=14)
+            slope, error = ridders(lambda h: along(h)[place], 1e-2 * self._reach(leaf), rows=14, eps=self.eps)
         except Exception:  # not defined beside the point
             return None
         return float(slope), float(error)
@@ -189,7 +191,7 @@ class ForeignComparison(Comparison):
         for number, part in enumerate(w):
             slope += sum(float(np.sum(g * d)) for g, d in zip(self.gradient(number, part), v, strict=True))
         along = self.along(v)
-        return taylor_slopes(lambda h: float(weights @ along(h)), slope, 1e-1)
+        return taylor_slopes(lambda h: float(weights @ along(h)), slope, 1e-1, eps=self.eps)
 
     def _tangent(self, direction: list[Any]) -> tuple[list[Any], list[float]]:
         """Return the tangent of each output, and the largest error estimate in it."""
@@ -200,7 +202,9 @@ class ForeignComparison(Comparison):
         size = max(float(np.max(np.abs(d), initial=0.0)) for d in direction) or 1.0
         moving = [x for x, d in zip(self._call.values, direction, strict=True) if np.any(d)]
         reach = max((float(np.max(np.abs(x), initial=0.0)) for x in moving), default=1.0)
-        slope, error = ridders(self.along(direction), 1e-2 * min(max(reach, 1e-2), 1e3) / size, rows=12)
+        slope, error = ridders(
+            self.along(direction), 1e-2 * min(max(reach, 1e-2), 1e3) / size, rows=12, eps=self.eps
+        )
         slope, error = (np.broadcast_to(a, self._entries) for a in (slope, error))
         tangents, errors, start = [], [], 0
         for _, shape in self.outputs:
@@ -245,7 +249,7 @@ class ForeignComparison(Comparison):
         """Return whether differences do not contradict the complex step, as they do where abs or conj made it blind."""
         flat = np.concatenate([np.ravel(t) for t in stepped]) if stepped else np.zeros(0)
         try:
-            slope, error = ridders(self.along(direction), 1e-3, rows=12)
+            slope, error = ridders(self.along(direction), 1e-3, rows=12, eps=self.eps)
         except Exception:  # not defined beside the point
             return True
         size = float(np.max(np.abs(flat), initial=0.0) + np.max(np.abs(slope), initial=0.0))

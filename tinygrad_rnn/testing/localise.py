@@ -65,9 +65,11 @@ class Localisation:
     def _repr_html_(self) -> str:
         if not self.faults:
             return f"<pre>{html.escape(str(self))}</pre>"
+        headings = ("operation", "node", "step", "argument", "what", "hint", "line")
         rows = [(f.op, f.name, _step(f), f.argument, f.what, f.hint, f.line) for f in self.faults]
+        told = [k for k in range(len(headings)) if any(row[k] for row in rows)]
         return Table(
-            "wrong rules", ("operation", "node", "step", "argument", "what", "hint", "line"), rows
+            "wrong rules", [headings[k] for k in told], [[row[k] for k in told] for row in rows]
         ).html()
 
     def to_dict(self) -> dict[str, Any]:

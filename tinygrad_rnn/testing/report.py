@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from tinygrad_rnn.analysis.table import Table
 from tinygrad_rnn.core.graph import Graph
-from tinygrad_rnn.testing.findings import Fault, Mismatch, place
+from tinygrad_rnn.testing.findings import Fault, Mismatch, place, told_apart
 from tinygrad_rnn.testing.verdicts import Verdict
 
 if TYPE_CHECKING:
     from tinygrad_rnn.testing.kinks import Kink
 
 _MOST_FAULTS = 3
+_GREEN, _RED, _AMBER = "#218a3f", "#d93b33", "#a06a00"  # to be read on white and on black
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +66,7 @@ class GradientReport:
         return "\n".join([self._headline(), *(f"  {line}" for line in self._evidence())])
 
     def _repr_html_(self) -> str:
-        color = "#1a7f37" if self.ok else "#b3261e" if self.verdict is Verdict.FAIL else "#8a6100"
+        color = _GREEN if self.ok else _RED if self.verdict is Verdict.FAIL else _AMBER
         head = f'<p style="color:{color}"><b>{html.escape(self._headline())}</b></p>'
         m = self.mismatch
         table = "" if m is None else Table("the worst entry", ("", ""), _rows(m)).html()
@@ -146,11 +147,12 @@ def _named(faults: Sequence[Fault]) -> list[str]:
 
 def _rows(m: Mismatch) -> list[tuple[str, Any]]:
     output = f"{m.output}{place(m.output_index)}"
+    expected, got = told_apart(m.expected, m.got)
     return [
-        ("argument", f"{m.argument}{place(m.index)}"),
+        ("argument", f"{m.argument}{place(m.index)}{f' ({m.name})' if m.name else ''}"),
         ("shape", str(m.shape)),
         ("output", output),
-        ("expected", m.expected),
-        ("got", m.got),
+        ("expected", expected),
+        ("got", got),
         ("ratio", m.ratio),
     ]

@@ -18,6 +18,7 @@ from tinygrad_rnn.core.value import Value
 from tinygrad_rnn.core.variable import Variable
 
 Path = tuple[str, Any]
+RANDOM = "the function gives another result when it is run again: pass its randomness as a Generator, or seed it inside"
 _RANDOM = (np.random.Generator, np.random.RandomState)
 
 
