@@ -296,3 +296,14 @@ def test_the_message_says_where_and_by_how_much() -> None:
 class Centers(Base):
     def squash(self, z: Any) -> Any:
         return tr.ops.tanh(z - z.mean(axis=0))
+
+
+def test_a_weight_in_double_precision_is_told_what_it_does_in_single() -> None:
+    weight = np.ones((3, 4))
+    body = {
+        "make": lambda self, rng: lambda x, h: tr.ops.tanh(x @ weight + h),
+        "state": lambda self, c, x, r: np.ones((3, 4)),
+    }
+    with pytest.raises(ValueError, match="changed from float32") as caught:
+        type("Mine", (CellContract,), body)().test_float32_is_near_float64()
+    assert caught.value.__notes__[0].endswith("if single precision is not promised, set float32 = False")

@@ -18,6 +18,7 @@ from tinygrad_rnn.testing.contracts.cellbatch import CellBatch
 from tinygrad_rnn.testing.contracts.cellslopes import CellSlopes
 from tinygrad_rnn.testing.contracts.celltime import CellTime
 from tinygrad_rnn.testing.contracts.comparing import (
+    DOUBLE,
     array,
     close,
     identical,
@@ -122,15 +123,18 @@ class CellContract(CellSlopes, CellTime, CellBatch):
         problem = self._problem()
         single = tree_map(lambda a: Tensor(np.asarray(a, np.float32)), problem.arguments())
         cell = problem.with_parameters(single[0])
-        runs = {"": unroll(cell, single[1], single[2])}
-        if hasattr(cell, "initial_state"):
-            runs[" from initial_state"] = unroll(cell, single[1])
+        try:
+            runs = {"": unroll(cell, single[1], single[2])}
+            if hasattr(cell, "initial_state"):
+                runs[" from initial_state"] = unroll(cell, single[1])
+        except ValueError as error:  # the state changed its dtype
+            error.add_note(f"inputs, state and parameters are float32 here: {DOUBLE}")
+            raise
         for start, net in runs.items():
             for path, y in flatten([net.outputs, net.final_state]):
                 if y.dtype != np.float32:
                     raise AssertionError(
-                        f"float32 inputs, state and parameters{start} gave output{path} of {y.dtype}: NumPy makes "
-                        "float64 arrays unless told x.dtype; if single precision is not promised, set float32 = False"
+                        f"float32 inputs, state and parameters{start} gave output{path} of {y.dtype}: {DOUBLE}"
                     )
         close(
             "outputs in float32", [tree_map(array, y) for y in runs[""].outputs], problem.results()[0], 1e-4

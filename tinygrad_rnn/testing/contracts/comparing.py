@@ -13,6 +13,10 @@ from tinygrad_rnn.core.graph import Graph
 from tinygrad_rnn.core.tree import flatten
 from tinygrad_rnn.core.variable import Variable
 
+DOUBLE = (
+    "NumPy makes float64 arrays unless told x.dtype; if single precision is not promised, set float32 = False"
+)
+
 
 def array(x: Any) -> np.ndarray:
     """Return the entries of a node, number or array."""

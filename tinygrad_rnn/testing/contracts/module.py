@@ -18,6 +18,7 @@ from tinygrad_rnn.core.variable import Variable
 from tinygrad_rnn.nn.module import Module, functional_call
 from tinygrad_rnn.plan.compiled import compile
 from tinygrad_rnn.testing.contracts.comparing import (
+    DOUBLE,
     array,
     close,
     identical,
@@ -264,8 +265,7 @@ class ModuleContract(Contract, ABC):
         for path, y in flatten(functional_call(module, single[0], *cast)):
             if isinstance(y, Variable) and y.dtype.kind == "f" and y.dtype != np.float32:
                 raise AssertionError(
-                    f"float32 parameters and inputs gave result{path} of {y.dtype}: NumPy makes float64 arrays unless "
-                    "told x.dtype; if single precision is not promised, set float32 = False"
+                    f"float32 parameters and inputs gave result{path} of {y.dtype}: {DOUBLE}"
                 )
 
     def test_running_it_again_gives_the_same(self) -> None:
