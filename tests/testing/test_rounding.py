@@ -65,6 +65,15 @@ def test_contributions_that_cancel_may_leave_their_rounding(seed):
     assert gradcheck(lambda x: x / (x * 1.1), x, rng=default_rng(seed)).ok
     assert gradcheck(lambda x: ops.tanh(x) / (ops.tanh(x) * 1.1), x, rng=default_rng(seed)).ok
     assert gradcheck(lambda x: ops.tanh(x) - ops.sinh(x) / ops.cosh(x), x, rng=default_rng(seed)).ok
+    scores = 3.0 * default_rng(seed).normal(size=(4, 3))
+    for draw in range(20):
+        moved = scores + 0.1 * default_rng(draw).normal(size=(4, 3))
+        for shifted in (
+            lambda c, x: ops.softmax((c + x) @ np.ones((3, 2)), axis=0).sum(),
+            lambda c, x: ops.log_softmax(ops.tan(c) + x, axis=0),
+        ):
+            report = gradcheck(shifted, np.array(1.0), moved, rng=default_rng(draw))
+            assert report.ok, str(report)
     limit = allowed_for(lambda x: (x / (x * 1.1)).sum(), x)
     assert limit >= ALLOWED * 1e-16
     assert limit <= ALLOWED * 3e-15 / np.min(np.abs(x))

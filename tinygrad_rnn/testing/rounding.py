@@ -7,6 +7,7 @@ does not move, so it is not excused.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,11 +15,16 @@ import numpy as np
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import local_vjp
 from tinygrad_rnn.core.graph import Graph, Node
+from tinygrad_rnn.core.op import Op
 from tinygrad_rnn.core.variable import Variable
 
 PASSES = 3
 ALLOWED = 10.0  # times the spread over the passes
 _EPS = float(np.finfo(np.float64).eps)
+_TERMS: dict[Op | None, Callable[[Any, Any], Any]] = {  # of y and the size of g, in rules where they cancel
+    ops.softmax: lambda y, size: np.abs(y) * size,  # y g - y sum(y g)
+    ops.log_softmax: lambda y, size: size,  # g - softmax sum(g)
+}
 _COMPARES_ITS_RESULT = (ops.max, ops.min)  # to move y would undo the ties that their rules look for
 
 
@@ -51,28 +57,43 @@ def _moved_pass(
             g = sums.get(node)
             if g is None:
                 continue
-            moved = g if rng is None else g + _ulp(g, sizes[node]) * _signs(g, rng)
+            moved = g if rng is None else g + _ulp(g, sizes[node], rng) * _signs(g, rng)
             g = node._run_hooks(node._admit(moved))
             sums[node] = np.asarray(g, dtype=float)
             if node._call.op is None or not node._call.active:
                 continue
-            for parent, c in zip(
-                node._parents, local_vjp(node if rng is None else _stand_in(node, rng), g), strict=True
-            ):
+            handed = local_vjp(node if rng is None else _stand_in(node, rng), g)
+            for parent, c, size in zip(node._parents, handed, _sizes(node, sizes[node], handed), strict=True):
                 if c is not None:
                     c = np.asarray(c, dtype=float)
                     sums[parent] = c if parent not in sums else sums[parent] + c
-                    sizes[parent] = np.abs(c) + sizes.get(parent, 0.0)
+                    sizes[parent] = size + sizes.get(parent, 0.0)
     return sums, sizes
 
 
-def _ulp(total: Any, size: Any) -> Any:
-    """Return one unit in the last place of a sum; of one that cancelled, about three of its terms.
+def _sizes(node: Node, size: Any, handed: list[Any]) -> list[Any]:
+    """Return how large the terms are that a rule adds up by itself, over broadcast axes or as softmax does."""
+    plain = [None if c is None else np.abs(np.asarray(c, dtype=float)) for c in handed]
+    terms = _TERMS.get(node.op)
+    if terms is not None:
+        return [None if c is None else np.maximum(c, terms(np.asarray(node._data), size)) for c in plain]
+    if node.op.vjp is not None or all(c is None or np.shape(c) == np.shape(size) for c in handed):
+        return plain
+    positive = local_vjp(node, node._admit(size))
+    return [
+        None if a is None else np.maximum(a, np.abs(np.asarray(b)))
+        for a, b in zip(plain, positive, strict=True)
+    ]
+
+
+def _ulp(total: Any, size: Any, rng: np.random.Generator) -> Any:
+    """Return one unit in the last place of a sum; of one that cancelled, about two of its terms.
 
     Each term was rounded a few times, and what is left of them is a whole number of such units: a move by one could
-    undo it.
+    undo it, as could two moves of one size at two nodes.
     """
-    return _EPS * np.where(2.0 * np.abs(total) >= size, np.abs(total), 2.9 * size)
+    few = rng.uniform(1.4, 2.9, np.shape(total))
+    return _EPS * np.where(2.0 * np.abs(total) >= size, np.abs(total), few * size)
 
 
 def _stand_in(node: Node, rng: np.random.Generator) -> Node:
