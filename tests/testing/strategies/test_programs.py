@@ -150,7 +150,7 @@ def test_an_operation_of_ones_own_is_used_within_its_domain() -> None:
         ({"domain": 3}, TypeError, r"programs: domain must be a pair of numbers \(low, high\), got 3"),
         ({"domain": (1, 1)}, ValueError, "programs: domain must be finite with low < high"),
         ({"kinks": "no"}, TypeError, "programs: kinks must be True or False, got 'no'"),
-        ({"operations": "tanh"}, TypeError, "programs: operations must be a collection of names and Ops"),
+        ({"operations": "tanh"}, TypeError, "programs: operations must be a collection, got str"),
         ({"operations": []}, ValueError, "programs: operations must not be empty"),
         ({"operations": ["tahn"]}, ValueError, "operations: unknown for a Value: 'tahn'; known are add, "),
         ({"operations": [3]}, TypeError, "programs: operations must hold names and Ops, got 3"),

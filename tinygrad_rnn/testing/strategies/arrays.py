@@ -16,7 +16,8 @@ from tinygrad_rnn.nn.inputs import float_dtype, plain
 
 DOMAIN = (-3.0, 3.0)
 APART = 0.125  # how far from a kink a number keeps that must not lie on one
-PLAIN = (0.0, 1.0, -1.0, 2.0, 0.5, -0.25)  # kinks, ties and powers of two: where rules differ
+# Kinks (most are at 0), ties and powers of two: where rules differ.
+PLAIN = (0.0, 1.0, -1.0, 2.0, 0.5, -0.25, 0.0)
 
 
 def numbers(*, domain: tuple[float, float] = DOMAIN, kinks: bool = True) -> SearchStrategy[float]:

@@ -23,7 +23,7 @@ DIGIT = (
 )
 SIDE = st.sampled_from((1, 2, 3, 2))
 MOST_NUMBERS = 9  # for one array: all of three by three
-BACK = st.sampled_from((0, 0, 0, 0, 1, 2, 3, 5))  # mostly the value just made: else most of it would be dead
+BACK = st.sampled_from((*[0] * 9, 1, 2, 3, 5))  # mostly the value just made: else most of it would be dead
 REST = st.integers(0, DIGIT**3 - 1)
 Shape = Callable[[int, int], tuple[int, ...]]
 SHAPES: tuple[Shape, ...] = (
@@ -33,6 +33,7 @@ SHAPES: tuple[Shape, ...] = (
     lambda a, b: (b, b),  # broadcasts against some of the others only; a product of matrices fits always
     lambda a, b: (a, 1),
     lambda a, b: (1, b),
+    lambda a, b: (b, b),
 )
 Instruction = tuple[Recipe, int, int]  # the third: places of the other arguments and the choice of parameters
 
