@@ -1,6 +1,6 @@
 """Sixty seeded faults beside the peers, and right gradients that must pass. Prints its figures.
 
-CHECK_DRAWS sets how many right draws are checked, 10,000 unless told otherwise: half an hour on one core.
+CHECK_DRAWS sets how many right draws are checked, 10,000 unless told otherwise: half an hour of one core.
 """
 
 import itertools
