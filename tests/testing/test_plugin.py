@@ -99,7 +99,7 @@ def test_with_the_flag_a_wrong_rule_fails_whatever_the_test_looked_at(folder: Pa
     for name in ("under_grad", "in_a_second_derivative", "in_a_compiled_function"):
         assert f"FAILED test_theirs.py::test_a_wrong_rule_{name}" in done.stdout
     assert "ERROR test_theirs.py::test_a_wrong_rule_in_a_fixture" in done.stdout
-    assert "backward passes compared, 1 left out (more than 20000 nodes, or hooks)" in done.stdout
+    assert "backward passes compared, 1 left out (more than 20000 nodes, hooks, inf or nan)" in done.stdout
 
 
 def test_processes_of_xdist_are_added_up() -> None:
@@ -145,3 +145,12 @@ def test_a_gradient_below_the_rounding_of_its_tangents_is_right(size: float) -> 
     x = tr.Tensor([size, 0.0])
     y = tr.cross_entropy(x, 0)
     compare([(y, np.ones(()))], pullback((y,), (1.0,)), [x])
+
+
+@pytest.mark.parametrize("entry", [0.0, np.nan])
+def test_of_an_output_that_is_not_finite_nothing_is_said(entry: float) -> None:
+    x, plugin = tr.Tensor([1.0, entry]), GradcheckEverything()
+    with np.errstate(divide="ignore"):
+        y = tr.ops.log(x).sum()
+    plugin.pullback((y,), (1.0,))
+    assert (plugin.checked, plugin.left_out) == (0, 1)

@@ -42,7 +42,8 @@ class GradcheckEverything:
 
     Attributes:
         checked: how many backward passes were compared.
-        left_out: and how many were not, because of their size or of hooks, which change gradients on purpose.
+        left_out: and how many were not, because of their size, of hooks, which change gradients on purpose, or of an
+            output that is not finite.
         traced: how many were made without numbers while the latest compiled function was recorded.
     """
 
@@ -63,7 +64,11 @@ class GradcheckEverything:
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Say how much was compared: a check that compared nothing proves nothing."""
-        rest = f", {self.left_out} left out (more than {MOST_NODES} nodes, or hooks)" if self.left_out else ""
+        rest = (
+            f", {self.left_out} left out (more than {MOST_NODES} nodes, hooks, inf or nan)"
+            if self.left_out
+            else ""
+        )
         terminalreporter.write_sep("-", f"gradcheck: {self.checked} backward passes compared{rest}")
 
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -106,9 +111,8 @@ class GradcheckEverything:
             self.traced += 1
         elif pairs:
             nodes = Graph.of(*(y for y, _ in pairs)).nodes
-            if len(nodes) > MOST_NODES or any(
-                n._note is not None and n._note.__class__ is not str for n in nodes
-            ):
+            hooked = any(n._note is not None and n._note.__class__ is not str for n in nodes)
+            if len(nodes) > MOST_NODES or hooked or not all(np.all(np.isfinite(y._data)) for y, _ in pairs):
                 self.left_out += 1
             else:
                 self.checked += 1
