@@ -25,7 +25,11 @@ NOISE = 1e-9  # of the result's size: what rounding may do to a difference
 def leaks(trial: Trial, leaves: list[Any]) -> list[str]:
     """Return a sentence if a number leaves the graph on its way to the result, an empty list otherwise."""
     rng = np.random.default_rng(1)
-    shifts = [rng.choice([-1.0, 1.0], leaf.shape) * _reach(leaf) for leaf in leaves]
+    signs = [rng.choice([-1.0, 1.0], leaf.shape) for leaf in leaves]
+    # By unequal amounts: between equal ones the kinks of two entries can mirror each other into a straight line.
+    shifts = [
+        s * rng.uniform(0.5, 1.0, s.shape) * _reach(leaf) for s, leaf in zip(signs, leaves, strict=True)
+    ]
     weights = [rng.standard_normal(data.shape) for data in _results(trial, None)]
     size = np.zeros(len(weights))  # of what is subtracted
 
