@@ -242,6 +242,23 @@ def test_what_a_name_holds_stays_text():
     assert "<img" not in found.report._repr_html_()
 
 
+def test_a_culprit_in_a_folded_step_makes_the_fold_red():
+    steps = iter(range(10_000))
+    wrong = partial("wrong", lambda xp, x: xp.tanh(x), lambda xp, y, x: 1.0 - y)
+
+    def loss(w, x):
+        cell = lambda x, h: (wrong if next(steps) % 90 in (30, 89) else ops.tanh)(w * h + x)  # noqa: E731
+        with tr.scope(r"a\N<b>"):
+            return tr.unroll(cell, x, state=0.1).final_state
+
+    drawing = localise(loss, 0.7, [0.1, -0.2, 0.3] * 30).draw()
+    red = [line for line in drawing.source.splitlines() if "#c62828" in line]
+    assert len(red) == 2  # the last step, and the fold
+    assert drawing.boxes < 150  # of 450 nodes
+    assert r"wrong h_30 in step t=30 of a\\N<b>" in drawing.source
+    assert any("h_30 in step t=30" in notice for notice in drawing.notices)
+
+
 def test_draw_without_a_graph_is_an_error():
     with pytest.raises(ValueError, match="no graph"):
         localise(lambda x: 3.0, 1.0).draw()
