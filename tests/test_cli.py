@@ -212,7 +212,7 @@ def test_an_unusable_text_is_one_line(tmp_path, capsys, raw, message):
 def test_training_names_an_unknown_cell(tmp_path, capsys):
     (tmp_path / "story.txt").write_text(STORY, encoding="utf-8")
     line = failed(capsys, ["train", "--text", str(tmp_path / "story.txt"), "--cell", "mgu"], 1)
-    assert "cell is 'mgu'; legal: lstm, gru, rnn" in line
+    assert "CharModel: cell must be one of 'lstm', 'gru', 'rnn', got 'mgu'" in line
 
 
 def test_a_model_that_cannot_be_written_is_one_line(tmp_path, capsys):
