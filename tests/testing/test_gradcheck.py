@@ -101,6 +101,7 @@ RIGHT = {
     "product with a zero": (lambda x: ops.prod(x), np.array([1.0, 0.0, 3.0])),
     "tiny": (lambda x: 1e-200 * x * x, 1e-90),
     "a slope that vanishes": (lambda x: (x**3 + x * x).sum(), np.array([0.0, 1.0])),
+    "a branch point of a power": (lambda x: (x**1.5).sum(), np.array([0.0, 1.0])),
     "nothing but a slope that vanishes": (lambda x: x**3, 0.0),
     "below all steps": (lambda x: ops.exp(x), -705.0),
     "square of tiny": (ops.square, 2.4e-253),

@@ -22,7 +22,7 @@ from tinygrad_rnn.testing.linearity import all_directions
 STEP = 1e-20
 SMALLEST = 1e-290  # a step that still leaves its products normal numbers
 TINIEST = 1e-300  # a size whose inverse is still a number
-VANISHES = 1e-19  # a slope below the step may be the step
+VANISHES = 1e-6  # a slope at 0 that is below this may be a power of the step
 TINY = 1e-130  # the product of such a number with a step that is small beside it underflows
 MOST_SLOPES = 4  # arguments; an operation of more is run for all of them at once
 AGREES = 1e-6  # a user's forward is believed under complex numbers where it is this close to its differences
