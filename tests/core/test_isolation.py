@@ -372,11 +372,17 @@ def test_a_transformation_inside_a_suspended_generator_does_not_reach_its_caller
 
 
 def test_an_observer_sees_what_is_made_without_recording() -> None:
-    for zero in (tr.Value(0.0), tr.Tensor([0.0])):
-        with (
-            tr.detect_anomaly(),
-            tr.no_grad(),
-            np.errstate(all="ignore"),
-            pytest.raises(tr.AnomalyError, match="log"),
-        ):
-            tr.ops.log(zero)
+    own = tr.Op(
+        name="own_log", symbol="l", forward=lambda xp, x: xp.log(x), partials=(lambda xp, y, x: 1.0 / x,)
+    )
+    for op in (tr.ops.log, own):
+        for one, zero in ((tr.Value(1.0), tr.Value(0.0)), (tr.Tensor([1.0]), tr.Tensor([0.0]))):
+            with tr.no_grad():
+                assert float(op(one)) == 0.0
+            with (
+                np.errstate(all="ignore"),
+                pytest.raises(tr.AnomalyError, match="log"),
+                tr.detect_anomaly(),
+                tr.no_grad(),
+            ):
+                op(zero)

@@ -8,6 +8,7 @@ in copies, gives way to others, and counts CPU time, so that a busy machine make
 
 A mutant is killed if its tests fail, or take 150 seconds of CPU. What the module's own tests let through can then be
 tried against all tests of core and nn, to tell what is untested from what is tested elsewhere.
+Those that live are argued in `survivors.md`.
 """
 
 import argparse
