@@ -1,5 +1,6 @@
 """Each node is traced to the line of the user's own code that made it."""
 
+import cProfile
 import sys
 
 import pytest
@@ -37,6 +38,14 @@ def test_the_profiler_that_was_there_is_put_back():
         assert sys.getprofile() is watch
     finally:
         sys.setprofile(None)
+
+
+def test_under_cprofile_there_are_no_lines():
+    wrong = tr.Op(name="wrong", symbol="?", forward=lambda xp, x: x * x, partials=(lambda xp, y, x: x,))
+    with cProfile.Profile() as profile:
+        report = tr.testing.gradcheck(wrong, 2.0)
+        assert sys.getprofile() is profile
+    assert [(fault.op, fault.line) for fault in report.faults] == [("wrong", "")]
 
 
 def test_a_function_that_raises_leaves_no_profiler():

@@ -19,14 +19,17 @@ def lines_of(run: Callable[[], Any]) -> dict[int, str]:
 
     A node is known by the moment at which some function returns it for the first time; the line is that of the
     innermost caller outside of this package. Nodes do not carry it: looking it up would slow every operation down.
+    Under cProfile, which no Python code can take out and put back, there are no lines.
     """
+    before = sys.getprofile()
+    if before is not None and not callable(before):
+        return {}
     made: dict[int, str] = {}
 
     def watch(frame: Any, event: str, result: Any) -> None:
         if event == "return" and isinstance(result, Variable) and result._stamp not in made:
             made[result._stamp] = _users_line(frame)
 
-    before = sys.getprofile()
     sys.setprofile(watch)
     try:
         run()
