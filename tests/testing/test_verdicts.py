@@ -117,10 +117,13 @@ def test_a_near_kink_is_noted():
     assert report.notes == ("relu[0] is 1e-08 from its kink: the derivative jumps there",)
 
 
-def test_a_pole_has_no_derivative():
-    report = gradcheck(lambda x: ops.sqrt(x).sum(), np.array([0.0, 1.0]))
+@pytest.mark.parametrize("steep", [ops.sqrt, ops.log, lambda x: x**0.9, lambda x: x**-1.0, lambda x: 1.0 / x])
+@pytest.mark.filterwarnings("ignore:divide by zero")
+def test_a_pole_has_no_derivative(steep):
+    report = gradcheck(lambda x: steep(x).sum(), np.array([0.0, 1.0]))
     assert report.verdict is Verdict.NONDIFFERENTIABLE
     assert not report.ok
+    assert gradcheck(lambda x: steep(x).sum(), np.array([1e-9, 1.0])).verdict is Verdict.PASS
 
 
 def test_a_kink_of_a_foreign_operation():

@@ -104,6 +104,20 @@ def _from_the_pole(node: Node, g: Any, tangents: Tangents) -> Measured:
     return (*_from_zero(node, g, tangents)[:2], 0.0)
 
 
+def _from_the_divisor(node: Node, g: Any, tangents: Tangents) -> Measured:
+    """Return the distance of a divisor from 0, the pole."""
+    divisor = np.abs(_arrays(node)[1])
+    return node, _felt(divisor, g, np.broadcast_to(divisor == 0, g.shape)), 0.0
+
+
+def _from_the_branch_point(node: Node, g: Any, tangents: Tangents) -> Measured:
+    """Return the distance of a power's base from 0, where it has a slope only if the exponent is 1 or more."""
+    base, exponent = _arrays(node)
+    steep = np.broadcast_to((exponent < 1) & (exponent != 0), g.shape)
+    distance = np.where(steep, np.abs(base), np.inf)
+    return node, _felt(distance, g, _moves(node.parents[0], tangents)), 0.0
+
+
 def _from_each_other(node: Node, g: Any, tangents: Tangents) -> Measured:
     a, b = _arrays(node)
     moves = _moves(node.parents[0], tangents) - _moves(node.parents[1], tangents)
@@ -158,6 +172,8 @@ _DISTANCES: dict[Op | None, Callable[[Node, Any, Tangents], Measured]] = {
     ops.leaky_relu: _from_zero,
     ops.sqrt: _from_the_pole,
     ops.log: _from_the_pole,
+    ops.power: _from_the_branch_point,
+    ops.divide: _from_the_divisor,
     ops.maximum: _from_each_other,
     ops.minimum: _from_each_other,
     ops.clip: _from_bounds,

@@ -22,7 +22,7 @@ from tinygrad_rnn.testing.linearity import all_directions
 STEP = 1e-20
 SMALLEST = 1e-290  # a step that still leaves its products normal numbers
 TINIEST = 1e-300  # a size whose inverse is still a number
-VANISHES = 1e-6  # a slope at 0 that is below this may be a power of the step
+SHRINKS = 2.0  # a slope at 0 that shrinks by more than this with the step is a power of it
 TINY = 1e-130  # the product of such a number with a step that is small beside it underflows
 MOST_SLOPES = 4  # arguments; an operation of more is run for all of them at once
 AGREES = 1e-6  # a user's forward is believed under complex numbers where it is this close to its differences
@@ -176,9 +176,8 @@ def _elementwise(node: Node, args: list[Any], incoming: list[Any]) -> Any:
 
     y = stepped(step)
     start = np.any([np.broadcast_to(a == 0, y.shape) for a, _ in moving], axis=0)
-    at_zero = start & (y != 0) & (np.abs(y) < VANISHES)
-    if np.any(at_zero):  # of x³ at 0 the step itself is seen, and less of it the smaller it is
-        y = np.where(at_zero & (np.abs(stepped(STEP**2)) < 1e-6 * np.abs(y)), 0.0, y)
+    if np.any(start & (y != 0)):  # of x³ and x^1.1 at 0 a power of the step is seen, whose limit is 0
+        y = np.where(start & (SHRINKS * np.abs(stepped(step**2)) < np.abs(y)), 0.0, y)
     if np.any((y == 0) & (room < TINY)):  # a step small beside a tiny number is lost in a product with it
         wide, wider = stepped(STEP**2), stepped(STEP)
         y = np.where((y == 0) & (room < TINY) & (np.abs(wide - wider) <= 1e-10 * np.abs(wider)), wider, y)
