@@ -66,3 +66,10 @@ def test_there_is_no_false_alarm(name):
 def test_kinks_that_mirror_each_other_are_no_leak():
     """Entries moved by equal amounts would make the two kinks look like one straight line."""
     assert found(lambda x: ops.softmax(ops.relu(x + x), axis=0), np.zeros((2, 1))) == []
+
+
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_kinks_beside_the_point_that_hide_each_other_are_no_leak(sign):
+    """The difference quotient of each bends; of their sum, where the offsets cancel, it does not."""
+    near = 2.0**-23
+    assert found(lambda x: ops.maximum(x, np.array([near, sign * near])).sum(), np.zeros(2)) == []

@@ -7,6 +7,8 @@ in chaos, it has no say.
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -25,12 +27,34 @@ NOISE = 1e-9  # of the result's size: what rounding may do to a difference
 def leaks(trial: Trial, leaves: list[Any]) -> list[str]:
     """Return a sentence if a number leaves the graph on its way to the result, an empty list otherwise."""
     rng = np.random.default_rng(1)
-    signs = [rng.choice([-1.0, 1.0], leaf.shape) for leaf in leaves]
-    # By unequal amounts: between equal ones the kinks of two entries can mirror each other into a straight line.
-    shifts = [
-        s * rng.uniform(0.5, 1.0, s.shape) * _reach(leaf) for s, leaf in zip(signs, leaves, strict=True)
-    ]
     weights = [rng.standard_normal(data.shape) for data in _results(trial, None)]
+    for signs in _signs([leaf.shape for leaf in leaves], rng):
+        # By unequal amounts: between equal ones the kinks of two entries can mirror each other into a straight line.
+        pairs = zip(signs, leaves, strict=True)
+        shifts = [s * rng.uniform(0.5, 1.0, s.shape) * _reach(leaf) for s, leaf in pairs]
+        if not _moves_unseen(trial, shifts, weights):
+            return []
+    return [
+        "the result moves where the recorded graph does not: a number left the graph (float(x), x.data, x.item()), or "
+        "another way leads from an argument to the result"
+    ]
+
+
+def _signs(shapes: list[tuple[int, ...]], rng: np.random.Generator) -> Iterator[list[Any]]:
+    """Yield signs at random, then those that a leak has to be seen with, too.
+
+    Two kinks near the point can hide each other where their entries move alike, or where they move against each other.
+    By the binary digits of their numbers any two entries do the one in some direction and the other in another.
+    """
+    sizes = [math.prod(shape) for shape in shapes]
+    numbers = np.split(np.arange(sum(sizes)), np.cumsum(sizes)[:-1])
+    yield [rng.choice([-1.0, 1.0], shape) for shape in shapes]
+    for digit in range(sum(sizes).bit_length() + 1):
+        yield [1.0 - 2.0 * (n >> digit & 1).reshape(shape) for n, shape in zip(numbers, shapes, strict=True)]
+
+
+def _moves_unseen(trial: Trial, shifts: list[Any], weights: list[Any]) -> bool:
+    """Return whether the results, along one direction, have another slope than the graph's."""
     size = np.zeros(len(weights))  # of what is subtracted
 
     def along(h: float) -> Any:
@@ -45,18 +69,13 @@ def leaks(trial: Trial, leaves: list[Any]) -> list[str]:
         slope, error = ridders(along, first=1e-3, rows=6)
         kink = has_kink(along, 1e-5)
     except (ArithmeticError, ValueError, TypeError, IndexError):  # not defined beside this point
-        return []
+        return False
     if kink or not weights:
-        return []
+        return False
     recorded = _recorded_slopes(trial, shifts, weights)
     scale = np.abs(slope) + np.abs(recorded)
     resolved = error < RESOLVED * scale
-    if not np.any(resolved & (np.abs(slope - recorded) > APART * scale + NOISE * size + SMALLEST)):
-        return []
-    return [
-        "the result moves where the recorded graph does not: a number left the graph (float(x), x.data, x.item()), or "
-        "another way leads from an argument to the result"
-    ]
+    return bool(np.any(resolved & (np.abs(slope - recorded) > APART * scale + NOISE * size + SMALLEST)))
 
 
 def _reach(leaf: Any) -> Any:
