@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.graph import Node
 from tinygrad_rnn.testing.mistakes import Mistake
-from tinygrad_rnn.testing.tape import Edit, Tape, rule
+from tinygrad_rnn.testing.tape import Contribution, Edit, Tape, rule
 
 
 def slips(tape: Tape) -> Iterator[Mistake]:
@@ -20,44 +20,28 @@ def slips(tape: Tape) -> Iterator[Mistake]:
     ]
     for nodes, i in edges:
         if nodes[0].op is ops.multiply:
-            yield _without_factor(tape, nodes, i)
+            other = _called(tape, nodes[-1], 1 - i)
+            text = f"a factor is missing: what comes back to {{}} is not multiplied by {other}"
+            yield _slip(tape, nodes, i, text, lambda node, k, g: g)
     for nodes, i in edges:
-        yield _without_path(tape, nodes, i)
+        text = f"a path is forgotten: nothing comes back to {{}} from {nodes[0].op.name}"
+        yield _slip(tape, nodes, i, text, lambda node, k, g: None)
     for nodes, i in edges:
-        yield _with_other_sign(tape, nodes, i)
+        text = f"the sign is wrong of what comes back to {{}} from {nodes[0].op.name}"
+        yield _slip(tape, nodes, i, text, lambda node, k, g: rule(node, k, -g, {}))
 
 
 def _differentiable(nodes: tuple[Node, ...], i: int) -> bool:
     return all(len(node.parents) > i and node.parents[i]._call.active for node in nodes)
 
 
-def _without_factor(tape: Tape, nodes: tuple[Node, ...], i: int) -> Mistake:
-    members = frozenset(nodes)
-    other = _called(tape, nodes[-1], 1 - i)
-    return Mistake(
-        f"a factor is missing: what comes back to {_called(tape, nodes[-1], i)} is not multiplied by {other}",
-        Edit(contribution=lambda node, k, g: g if k == i and node in members else NotImplemented),
-        nodes[-1],
-    )
-
-
-def _without_path(tape: Tape, nodes: tuple[Node, ...], i: int) -> Mistake:
+def _slip(tape: Tape, nodes: tuple[Node, ...], i: int, text: str, made: Contribution) -> Mistake:
+    """Return the mistake that parent ``i`` of ``nodes``, ``{}`` in the text, is handed what is ``made``."""
     members = frozenset(nodes)
     return Mistake(
-        f"a path is forgotten: nothing comes back to {_called(tape, nodes[-1], i)} from {nodes[0].op.name}",
-        Edit(contribution=lambda node, k, g: None if k == i and node in members else NotImplemented),
-        nodes[-1],
-    )
-
-
-def _with_other_sign(tape: Tape, nodes: tuple[Node, ...], i: int) -> Mistake:
-    members = frozenset(nodes)
-    return Mistake(
-        f"the sign is wrong of what comes back to {_called(tape, nodes[-1], i)} from {nodes[0].op.name}",
+        text.replace("{}", _called(tape, nodes[-1], i)),
         Edit(
-            contribution=lambda node, k, g: (
-                rule(node, k, -g, {}) if k == i and node in members else NotImplemented
-            )
+            contribution=lambda node, k, g: made(node, k, g) if k == i and node in members else NotImplemented
         ),
         nodes[-1],
     )
