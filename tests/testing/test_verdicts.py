@@ -229,6 +229,7 @@ LINEARITY = {
     "squared": lambda xp, g, y, x: 2.0 * g * g,
     "forgotten": lambda xp, g, y, x: 2.0 * x**0,
     "absolute": lambda xp, g, y, x: 2.0 * xp.abs(g),
+    "clipped": lambda xp, g, y, x: xp.minimum(xp.maximum(2.0 * g, -5.0), 5.0),
 }
 
 

@@ -16,6 +16,7 @@ AT_ONCE = 128  # directions pushed together
 UNDECIDED = 1e-5  # a larger relative error of the expected derivatives proves nothing
 UNDERFLOW = 1e-290  # a step times a derivative below this is no normal number any more
 LINEAR = 1e-12  # a rule is linear in its cotangent, but for rounding
+SCALE = -1024.0  # a power of two, which rounds nothing; so large that what is clipped at 5 or 100 shows
 
 Places = Sequence[tuple[str, tuple[int, ...]]]
 
@@ -97,14 +98,16 @@ class Comparison(ABC):
         if any(a.tobytes() != b.tobytes() for a, b in zip(self.gradient(number, row), first, strict=True)):
             self.problems.append(f"a second backward pass from {path} gives another gradient")
             return
-        doubled, nothing = self.gradient(number, -2.0 * row), self.gradient(number, 0.0 * row)
-        for (leaf, _), once, twice, zero in zip(self.inputs, first, doubled, nothing, strict=True):
-            finite = np.isfinite(once)  # elsewhere 2 inf - inf has no say
-            apart = np.max(np.abs(twice[finite] + 2.0 * once[finite]), initial=0.0)
-            if apart > LINEAR * np.max(np.abs(once[finite]), initial=0.0) + 1e-300:
+        scaled, nothing = self.gradient(number, SCALE * row), self.gradient(number, 0.0 * row)
+        for (leaf, _), once, many, zero in zip(self.inputs, first, scaled, nothing, strict=True):
+            expected = SCALE * once
+            finite = np.isfinite(expected)  # elsewhere inf - inf has no say
+            apart = np.max(np.abs(many[finite] - expected[finite]), initial=0.0)
+            if not apart <= LINEAR * np.max(np.abs(expected[finite]), initial=0.0) + 1e-300:
                 self.problems.append(
-                    f"the gradient of {leaf} is not linear in the cotangent of {path}: -2 times the cotangent does not "
-                    "give -2 times the gradient (is a rule not multiplied by it, or is something clipped?)"
+                    f"the gradient of {leaf} is not linear in the cotangent of {path}: {SCALE:g} times the cotangent "
+                    f"does not give {SCALE:g} times the gradient (is a rule not multiplied by it, or is something "
+                    "clipped?)"
                 )
             elif np.any(zero[finite] != 0.0):
                 self.problems.append(f"a zero cotangent of {path} gives {leaf} a gradient that is not zero")

@@ -17,6 +17,7 @@ from tinygrad_rnn.core.graph import Graph, Node, recording
 from tinygrad_rnn.core.op import CONSTANT, LEAF
 from tinygrad_rnn.nn.places import place_of
 from tinygrad_rnn.testing import hints
+from tinygrad_rnn.testing.comparison import SCALE
 from tinygrad_rnn.testing.findings import Fault, Mismatch
 from tinygrad_rnn.testing.recorded import RecordedComparison
 from tinygrad_rnn.testing.trial import same_data
@@ -125,10 +126,10 @@ def _suspicious(twin: Node, leaves: Sequence[Node], rng: np.random.Generator) ->
 
 
 def _linear(twin: Node, g: Any, pulled: dict[Node, Any]) -> bool:
-    doubled = twin._local_vjp(-2.0 * g if twin.shape else -2.0 * float(g))
-    pairs = [(pulled[p], c) for p, c in zip(twin.parents, doubled, strict=True)]
+    scaled = twin._local_vjp(SCALE * g if twin.shape else SCALE * float(g))
+    pairs = [(pulled[p], c) for p, c in zip(twin.parents, scaled, strict=True)]
     return all(
-        (a is None) == (b is None) and (a is None or np.array_equal(-2.0 * np.asarray(a), b, equal_nan=True))
+        (a is None) == (b is None) and (a is None or np.array_equal(SCALE * np.asarray(a), b, equal_nan=True))
         for a, b in pairs
     )
 
