@@ -1,5 +1,8 @@
 """An argument that does not fit is refused by an error that names the operation, whoever noticed it first."""
 
+import contextlib
+import gc
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -89,3 +92,20 @@ def test_a_bound_of_clip_that_is_nan_is_not_taken_for_none(
     np.testing.assert_equal(float(clipped.data), y)
     clipped.backward()
     assert tuple(float(leaf.grad) for leaf in leaves) == slopes
+
+
+@pytest.mark.parametrize(
+    "wrong", [lambda x: ops.sum(x, axes=0), lambda x: ops.squeeze(x, axis=1.5)], ids=["operation", "function"]
+)
+def test_an_error_that_is_named_holds_no_graph_alive(wrong):
+    """Neither in a cycle that only the collector could take apart."""
+    gc.disable()
+    try:
+        x = tr.Tensor(np.ones(3)) * 2.0
+        alive = weakref.ref(x)
+        with contextlib.suppress(TypeError, ValueError):
+            wrong(x)
+        del x
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 
@@ -104,13 +104,7 @@ class Op:
                     return arg._apply(self, args, params)
             return self.plain(*args, **params)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
-            named = naming(self.name, error, given)
-            try:
-                if named is error:
-                    raise
-                raise named from error
-            finally:
-                del named  # its traceback holds this frame, and with it the graph
+            raise_named(self.name, error, given)
 
     def __repr__(self) -> str:
         return f"<Op {self.name}>"
@@ -171,7 +165,18 @@ class Op:
         return xp.weigh(g, partial) if self.guarded else g * partial
 
 
-def naming(name: str, error: Exception, args: tuple[Any, ...]) -> Exception:
+def raise_named(name: str, error: Exception, args: tuple[Any, ...]) -> NoReturn:
+    """Raise the ``error`` that is being handled as one whose message has ``name`` in it."""
+    named = _named(name, error, args)
+    try:
+        if named is error:
+            raise
+        raise named from error
+    finally:
+        del named, error, args  # their tracebacks hold this frame, and with it the graph
+
+
+def _named(name: str, error: Exception, args: tuple[Any, ...]) -> Exception:
     """Return ``error`` as one whose message has ``name`` in it; Python's and numpy's own know no operation.
 
     What this package or a user raised on purpose, and what a wrong rule raises, is returned as it is.

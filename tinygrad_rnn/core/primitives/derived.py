@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from tinygrad_rnn.core.op import Carrier, naming
+from tinygrad_rnn.core.op import Carrier, raise_named
 from tinygrad_rnn.core.primitives.elementwise import multiply, sqrt, square, sum_of_products
 from tinygrad_rnn.core.primitives.indexing import getitem
 from tinygrad_rnn.core.primitives.products import einsum, matmul
@@ -30,13 +30,7 @@ def _named(function: F) -> F:
         try:
             return function(*args, **params)
         except (TypeError, ValueError, LookupError, AttributeError, OverflowError) as error:
-            named = naming(function.__name__, error, args)
-            try:
-                if named is error:
-                    raise
-                raise named from error
-            finally:
-                del named  # its traceback holds this frame
+            raise_named(function.__name__, error, args)
 
     return called  # type: ignore[return-value]
 
