@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 import numpy as np
@@ -141,11 +140,7 @@ def positive(argument: str, size: int) -> int:
     """Return ``size`` if it is an integer of at least 1, else raise."""
     if isinstance(size, bool) or not isinstance(size, (int, np.integer)):
         raise TypeError(f"{argument} must be an integer, got {type(size).__name__}")
-    if size < 1:
-        raise ValueError(f"{argument} must be at least 1, got {size}")
-    if size > sys.maxsize:
-        raise ValueError(f"{argument} is larger than any memory")
-    return int(size)
+    return check.whole(argument, size, 1)
 
 
 def generator(argument: str, rng: Any) -> np.random.Generator:
