@@ -10,7 +10,7 @@ import numpy as np
 
 from tinygrad_rnn.analysis.agreement import cosine, relative_error, vector
 from tinygrad_rnn.analysis.figure import axes_for
-from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.analysis.table import Table, Tabulated
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,7 +41,7 @@ class Estimate:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class GradientComparison:
+class GradientComparison(Tabulated):
     """Estimates of one gradient; a bias is an error that more draws do not take away.
 
     Attributes:
@@ -63,12 +63,6 @@ class GradientComparison:
 
     def __repr__(self) -> str:
         return f"<GradientComparison of {', '.join(e.name for e in self.estimates)}>"
-
-    def __str__(self) -> str:
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table().html()
 
     def _table(self) -> Table:
         headings = ("estimate", "draws", "cosine", "relative error", "of one draw")

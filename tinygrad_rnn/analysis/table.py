@@ -1,8 +1,9 @@
-"""``Table``: the numbers of a result in rows, as text and as HTML."""
+"""``Table`` and ``Tabulated``: the numbers of a result in rows, as text and as HTML."""
 
 from __future__ import annotations
 
 import html
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,3 +60,19 @@ def _row(tag: str, cells: Iterable[str], columns: int = 0) -> str:
     texts = list(cells)
     span = f' colspan="{columns}"' if len(texts) == 1 and columns > 1 else ""
     return f"<tr>{''.join(f'<{tag}{span}>{html.escape(text)}</{tag}>' for text in texts)}</tr>"
+
+
+class Tabulated(ABC):
+    """A result that shows itself as a table, as text and in a notebook."""
+
+    __slots__ = ()
+
+    @abstractmethod
+    def _table(self) -> Table:
+        """Return its numbers."""
+
+    def __str__(self) -> str:
+        return str(self._table())
+
+    def _repr_html_(self) -> str:
+        return self._table().html()

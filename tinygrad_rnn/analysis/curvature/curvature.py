@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tinygrad_rnn.analysis.figure import axes_for
-from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.analysis.table import Table, Tabulated
 from tinygrad_rnn.core import arguments as check
 from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.transforms import hvp
@@ -23,7 +23,7 @@ DENSE = 12  # up to this many parameters the whole Hessian costs no more than La
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Spectrum:
+class Spectrum(Tabulated):
     """Eigenvalues of a Hessian, the one that was asked for first.
 
     Attributes:
@@ -41,12 +41,6 @@ class Spectrum:
     def __repr__(self) -> str:
         values = ", ".join(f"{value:.4g}" for value in self.values)
         return f"<Spectrum of {values} by {self.products} Hessian-vector products>"
-
-    def __str__(self) -> str:
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table().html()
 
     def _table(self) -> Table:
         rows = [(i, *pair) for i, pair in enumerate(zip(self.values, self.residuals, strict=True))]

@@ -15,7 +15,7 @@ import numpy as np
 from tinygrad_rnn.analysis.comparison import GradientComparison, compare_gradients
 from tinygrad_rnn.analysis.figure import axes_for
 from tinygrad_rnn.analysis.leaves import gradient_of, leaves_of
-from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.analysis.table import Table, Tabulated
 from tinygrad_rnn.core import primitives as ops
 from tinygrad_rnn.core.autodiff import pullback
 from tinygrad_rnn.core.carriers import constant, plain
@@ -47,7 +47,7 @@ class Term:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Omega:
+class Omega(Tabulated):
     """Pascanu's regularizer of one unrolled network and one error, as a node and as numbers.
 
     Attributes:
@@ -90,12 +90,6 @@ class Omega:
 
     def __repr__(self) -> str:
         return f"<Omega {self.value:.4g} of {len(self.terms)} steps>"
-
-    def __str__(self) -> str:
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table().html()
 
     def _table(self) -> Table:
         rows = [

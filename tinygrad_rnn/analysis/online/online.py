@@ -16,7 +16,7 @@ import numpy as np
 from tinygrad_rnn.analysis.figure import axes_for
 from tinygrad_rnn.analysis.leaves import gradient_of, leaves_of
 from tinygrad_rnn.analysis.online.onestep import Cotangents, OneStep, numbers, start
-from tinygrad_rnn.analysis.table import Table
+from tinygrad_rnn.analysis.table import Table, Tabulated
 from tinygrad_rnn.core.carriers import plain
 from tinygrad_rnn.core.graph import Node, recording
 from tinygrad_rnn.core.tree import flatten, tree_map, unflatten
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class OnlineRun:
+class OnlineRun(Tabulated):
     """What a run over a sequence gave.
 
     Attributes:
@@ -50,12 +50,6 @@ class OnlineRun:
         return (
             f"<{self.method} over {len(self.losses)} steps: loss {total:.4g}, {self.carried} numbers carried>"
         )
-
-    def __str__(self) -> str:
-        return str(self._table())
-
-    def _repr_html_(self) -> str:
-        return self._table().html()
 
     def _table(self) -> Table:
         rows = list(zip(range(len(self.losses)), self.losses, self.norms, strict=True))
